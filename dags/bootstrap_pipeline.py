@@ -1,0 +1,150 @@
+"""Builds the pipeline on engines that run, or checks the one that is there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag, get_current_context, task
+
+from upbit_lake.airflow_glue.policy import TASK_DEFAULTS, start_date
+
+DOC = """
+### What it does
+Services reachable → topics → buckets → catalog, database, tables → streaming jobs → ingester → first rows.
+Each step reports `created`, `unchanged`, `repaired: …` or `drift: …` as the last line of its log. Run it again at any
+time: on a pipeline that is as the contract says it changes nothing.
+
+### Parameters
+* `repair` (default on): repairs everything that loses nothing: settings of topics, options and new columns of tables,
+  lost or changed jobs, a stopped ingester. Destructive steps are never taken, they are reported as drift.
+* `grow_partitions` (default off): lets topics grow; it changes which partition a key goes to.
+* `dry_run`: changes nothing, says what it would do.
+
+### When it fails
+A service does not answer, Kafka or Flink refuses a change, a job does not start, or no row arrives within
+`first_rows_within_s`. The reason is the last line of the failed task's log.
+
+### Who cares
+Whoever runs the pipeline. While it works it holds a lease: the supervising DAGs keep their hands off.
+"""
+
+LEASE_S = 600
+
+
+@dag(
+    schedule=None,
+    start_date=start_date(),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    default_args=TASK_DEFAULTS,
+    tags=["pipeline", "bootstrap"],
+    doc_md=DOC,
+    params={
+        "repair": Param(True, type="boolean", description_md="Repair what loses nothing"),
+        "grow_partitions": Param(False, type="boolean", description_md="Let topics grow (moves keys)"),
+        "dry_run": Param(False, type="boolean", description_md="Change nothing, say what would be done"),
+        "first_rows_within_s": Param(
+            180, type="integer", minimum=0, maximum=3600, description_md="Seconds to wait for the first rows"
+        ),
+    },
+)
+def bootstrap_pipeline() -> None:
+    @task
+    def services_reachable() -> str:
+        from upbit_lake.airflow_glue.connections import open_engines
+        from upbit_lake.airflow_glue.outcome import conclude
+        from upbit_lake.lease import INGESTER, STREAMING_JOBS, acquire_within
+        from upbit_lake.services import wait_for_services
+
+        run_id = get_current_context()["run_id"]
+        with open_engines() as engines:
+            found = wait_for_services(engines, timeout_s=120)
+            for lease in (STREAMING_JOBS, INGESTER):
+                acquire_within(engines.db, lease, run_id, LEASE_S, wait_s=180)
+        return conclude("; ".join(f"{name}: {answer}" for name, answer in found.items()))
+
+    @task
+    def topics() -> str:
+        from upbit_lake.airflow_glue.connections import contract_and_settings, kafka_admin
+        from upbit_lake.airflow_glue.outcome import tell
+        from upbit_lake.topics import reconcile_topics
+
+        params = get_current_context()["params"]
+        contract, _ = contract_and_settings()
+        wanted = contract.topics.values()
+        return tell(
+            reconcile_topics(kafka_admin(), wanted, params["repair"], params["grow_partitions"], params["dry_run"])
+        )
+
+    @task
+    def buckets() -> str:
+        from upbit_lake.airflow_glue.connections import contract_and_settings, s3_client
+        from upbit_lake.airflow_glue.outcome import tell
+        from upbit_lake.buckets import reconcile_buckets
+
+        contract, _ = contract_and_settings()
+        return tell(reconcile_buckets(s3_client(), contract.buckets, get_current_context()["params"]["dry_run"]))
+
+    @task
+    def lake_tables() -> str:
+        from upbit_lake.airflow_glue.connections import contract_and_settings
+        from upbit_lake.airflow_glue.outcome import tell
+        from upbit_lake.flink_gateway import FlinkGateway
+        from upbit_lake.lake_session import lake_session
+        from upbit_lake.tables import reconcile_database, reconcile_tables
+
+        params = get_current_context()["params"]
+        contract, settings = contract_and_settings()
+        with lake_session(FlinkGateway(settings.flink_gateway_url), contract, settings, "bootstrap") as session:
+            database = reconcile_database(session, contract, params["dry_run"])
+            tables = reconcile_tables(session, contract, settings, params["repair"], params["dry_run"])
+        return tell({f"database {contract.lake.database}": database, **tables})
+
+    @task
+    def streaming_jobs() -> str:
+        from upbit_lake.airflow_glue.connections import open_engines
+        from upbit_lake.airflow_glue.outcome import tell
+        from upbit_lake.job_reconcile import reconcile_jobs
+        from upbit_lake.lease import STREAMING_JOBS, acquire
+
+        context = get_current_context()
+        params = context["params"]
+        with open_engines() as engines:
+            acquire(engines.db, STREAMING_JOBS, context["run_id"], LEASE_S)
+            return tell(reconcile_jobs(engines, params["repair"], params["dry_run"]))
+
+    @task
+    def ingester() -> str:
+        from upbit_lake.airflow_glue.connections import contract_and_settings
+        from upbit_lake.airflow_glue.outcome import tell
+        from upbit_lake.ingester_control import ingester_control
+        from upbit_lake.ingester_reconcile import ensure_running
+
+        params = get_current_context()["params"]
+        _, settings = contract_and_settings()
+        control = ingester_control(settings)
+        outcome = ensure_running(control, settings.ingester_url, params["repair"], params["dry_run"])
+        return tell({"ingester": outcome})
+
+    @task(execution_timeout=timedelta(hours=1, minutes=5))
+    def first_rows() -> str:
+        from upbit_lake.airflow_glue.connections import open_engines
+        from upbit_lake.airflow_glue.outcome import conclude
+        from upbit_lake.first_rows import wait_for_rows
+        from upbit_lake.lease import INGESTER, STREAMING_JOBS, release
+
+        context = get_current_context()
+        with open_engines() as engines:
+            # Nothing is changed from here on: the supervising DAGs may work while the rows come.
+            for lease in (STREAMING_JOBS, INGESTER):
+                release(engines.db, lease, context["run_id"])
+            bound = 0 if context["params"]["dry_run"] else context["params"]["first_rows_within_s"]
+            found = wait_for_rows(engines, bound)
+        return conclude("; ".join(f"{name}: {state}" for name, state in found.items()))
+
+    tables = lake_tables()
+    services_reachable() >> [topics(), buckets()] >> tables >> streaming_jobs() >> ingester() >> first_rows()
+
+
+bootstrap_pipeline()

@@ -1,0 +1,237 @@
+"""The gate: is a frame one that the lake can take whole? Decides only; nothing is changed, nothing is sent.
+
+A frame that passes is carried on byte for byte. One that does not fit ends in the dead letters with the reason, so
+that the SQL behind Kafka never meets a value it would round, null or drop in silence (facts: flink-json).
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from upbit_ingester.frames import (
+    ABSENT,
+    REQUIRED_NUMBERS,
+    STRUCTS,
+    UNIT_WIDTHS,
+    WIDTHS,
+    ControlFrame,
+    Frame,
+    OrderbookFrame,
+    OrderbookUnit,
+    TickerFrame,
+    TradeFrame,
+)
+from upbit_ingester.numbers import DecimalColumn, plain_pattern
+
+# The topics take the broker's default of 1,048,588 bytes a batch; what is larger goes to the dead letters (9 MiB).
+MAX_FRAME_BYTES = 1_000_000
+
+# No exchange time is outside: dt and hh are computed from it, and a year of five digits would break the job.
+EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
+MICROSECONDS = 1_000_000_000_000_000  # an order book's timestamp above this is in microseconds
+
+_INT64_MAX = 2**63 - 1
+_CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
+_CODE_MEMBER = re.compile(rb'"(?:code|market)"\s*:\s*"([0-9A-Z]{1,20}-[0-9A-Z._]{1,40})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A frame that fits. `event_ms` is the exchange's time of the stream's `time` field, in ms."""
+
+    code: str
+    event_ms: int
+    snapshot: bool
+    sequential_id: int  # of a trade, else 0
+    unknown_fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A frame that does not fit: one line why, and the code where it could be read."""
+
+    reason: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A frame that is no data: the heartbeat answer, or an error (then `error` says it)."""
+
+    error: str | None = None
+
+
+Verdict = Accepted | Rejected | Control
+
+
+class _MisfitError(Exception):
+    """Why the frame at hand is refused."""
+
+
+class Gate:
+    """The gate of one stream (`trade`, `ticker` or `orderbook`)."""
+
+    def __init__(self, stream: str) -> None:
+        struct = STRUCTS[stream]
+        self._stream = stream
+        self._decoder = msgspec.json.Decoder(struct)
+        self._control = msgspec.json.Decoder(ControlFrame)
+        self._units = msgspec.json.Decoder(list[OrderbookUnit])
+        self._known = frozenset(struct.__struct_fields__)
+        self._columns = [(name, DecimalColumn(*width)) for name, width in WIDTHS[stream].items()]
+        self._required = frozenset(REQUIRED_NUMBERS[stream])
+        self._unit_columns = [(name, DecimalColumn(*width)) for name, width in UNIT_WIDTHS.items()]
+        self._ordinary_units = re.compile(_ordinary_units_pattern()).fullmatch
+
+    def check(self, data: bytes) -> Verdict:
+        """Judge one frame. Never raises for anything a socket can deliver."""
+        try:
+            frame = self._decoder.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return self._not_decoded(data, error)
+        try:
+            return self._judge(frame, data)
+        except _MisfitError as misfit:
+            return Rejected(_one_line(str(misfit)), _usable_code(frame))
+
+    def _not_decoded(self, data: bytes, error: Exception) -> Verdict:
+        try:
+            control = self._control.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            control = ControlFrame()
+        if control.error is not None:
+            return Control(error=_one_line(f"{control.error.name}: {control.error.message}"))
+        if control.status is not None and control.type is None:
+            return Control()
+        return Rejected(_one_line(f"not a {self._stream} frame: {error}"), _code_in(data))
+
+    def _judge(self, frame: Frame, data: bytes) -> Accepted:
+        if frame.type != self._stream:
+            raise _MisfitError(f"type is {frame.type[:40]!r}, expected {self._stream!r}")
+        code = _usable_code(frame)
+        if code is None:
+            raise _MisfitError("neither code nor market holds a code like 'KRW-BTC'")
+        if len(data) > MAX_FRAME_BYTES:
+            raise _MisfitError(f"{len(data)} bytes, the topic takes {MAX_FRAME_BYTES}")
+        if not data.isascii():
+            _check_utf8(data)
+        self._check_numbers(frame)
+        event_ms = _event_ms(frame)
+        sequential_id = _sequential_id(frame)
+        values = msgspec.structs.astuple(frame)
+        members = len(values) - values.count(ABSENT) - values.count(UNSET)
+        if isinstance(frame, OrderbookFrame):
+            members += OrderbookUnit.MEMBERS * self._check_units(bytes(frame.orderbook_units))
+        unknown = () if data.count(b'":') == members else self._look_closely(data)
+        return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, unknown)
+
+    def _check_numbers(self, frame: Frame) -> None:
+        for name, column in self._columns:
+            text = bytes(getattr(frame, name))
+            if column.quick(text) or not text:
+                continue
+            if text == b"null":
+                if name in self._required:
+                    raise _MisfitError(f"{name} is null")
+                continue
+            if reason := column.misfit(text):
+                raise _MisfitError(f"{name} {reason}")
+
+    def _check_units(self, units: bytes) -> int:
+        """Check the levels of a book and return how many there are."""
+        # One pattern over the whole array is four times cheaper than looking at 120 numbers one by one; what it
+        # does not match (exponents, another order of fields) is looked at one by one.
+        if self._ordinary_units(units):
+            return units.count(b"{")
+        try:
+            levels = self._units.decode(units)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise _MisfitError(f"orderbook_units: {error}") from None
+        for level in levels:
+            for name, column in self._unit_columns:
+                text = bytes(getattr(level, name))
+                if not column.quick(text) and (reason := column.misfit(text)):
+                    raise _MisfitError(f"orderbook_units.{name} {reason}")
+        return len(levels)
+
+    def _look_closely(self, data: bytes) -> tuple[str, ...]:
+        """The rare frame whose members are not the known ones: names of unknown fields, sorted.
+
+        A field that stands twice is refused: flink-json may then null other columns.
+        """
+        unknown: set[str] = set()
+
+        def members(pairs: list[tuple[str, Any]]) -> None:
+            names = [name for name, _ in pairs]
+            if len(set(names)) != len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise _MisfitError(f"field {twice[:60]!r} stands twice")
+            unknown.update(name for name in names if name not in self._known and name not in UNIT_WIDTHS)
+
+        try:
+            json.loads(data, object_pairs_hook=members, parse_int=str, parse_float=str)
+        except (ValueError, RecursionError) as error:
+            raise _MisfitError(f"not JSON: {error}") from None
+        return tuple(sorted(unknown))
+
+
+def _ordinary_units_pattern() -> bytes:
+    fields = b",".join(b'"%s":%s' % (name.encode(), plain_pattern(*width)) for name, width in UNIT_WIDTHS.items())
+    unit = rb"\{" + fields + rb"\}"
+    return rb"\[(?:" + unit + rb"(?:," + unit + rb")*)?\]"
+
+
+def _usable_code(frame: Frame) -> str | None:
+    code = frame.code or frame.market
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+
+
+def _event_ms(frame: Frame) -> int:
+    """The exchange's time in ms by the contract's `time` field; every time in the frame must be a possible one."""
+    if isinstance(frame, TradeFrame):
+        _check_ms("timestamp", frame.timestamp)
+        return _check_ms("trade_timestamp", frame.trade_timestamp)
+    if isinstance(frame, TickerFrame):
+        _check_ms("trade_timestamp", frame.trade_timestamp)
+        return _check_ms("timestamp", frame.timestamp)
+    assert isinstance(frame, OrderbookFrame)
+    in_ms = frame.timestamp // 1000 if frame.timestamp > MICROSECONDS else frame.timestamp
+    return _check_ms("timestamp", in_ms)
+
+
+def _check_ms(name: str, value: int | UnsetType | None) -> int:
+    if value is None or isinstance(value, UnsetType):
+        return 0  # optional here: the structs require what must be there
+    if not EARLIEST_MS <= value < LATEST_MS:
+        raise _MisfitError(f"{name} {str(value)[:30]} is no time in ms between 2010 and 2100")
+    return value
+
+
+def _sequential_id(frame: Frame) -> int:
+    if not isinstance(frame, TradeFrame):
+        return 0
+    if not 0 < frame.sequential_id <= _INT64_MAX:
+        raise _MisfitError(f"sequential_id {str(frame.sequential_id)[:30]} is no positive 64-bit integer")
+    return frame.sequential_id
+
+
+def _check_utf8(data: bytes) -> None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _MisfitError(f"not UTF-8 at byte {error.start}") from None
+
+
+def _code_in(data: bytes) -> str | None:
+    """The code of a frame that could not be decoded, for the dead letter's key."""
+    match = _CODE_MEMBER.search(data, 0, 4096)
+    return match.group(1).decode("ascii") if match else None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]

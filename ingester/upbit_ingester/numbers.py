@@ -1,0 +1,58 @@
+"""Does a number, as spelled in JSON, fit a DECIMAL(precision, scale) column without losing a digit?
+
+Judged from the text: a float would round before it is judged. What counts is the value's digits, not the spelling:
+`1.16539E8`, `6E-8` and `103460000.00000000` are ordinary, and zeros beyond the scale carry nothing.
+"""
+
+import re
+from decimal import Decimal
+
+_JSON_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_EXPONENT_MAX_DIGITS = 6  # beyond, Decimal itself overflows; no price has such an exponent
+
+
+def plain_pattern(precision: int, scale: int) -> bytes:
+    """A regular expression for the ordinary spelling (no exponent) of what fits DECIMAL(precision, scale)."""
+    return rb"-?(?:0|[1-9][0-9]{0,%d})(?:\.[0-9]{1,%d}0*)?" % (precision - scale - 1, scale)
+
+
+class DecimalColumn:
+    """One DECIMAL column's width, with the quick test for the ordinary spelling compiled once."""
+
+    __slots__ = ("precision", "quick", "scale")
+
+    def __init__(self, precision: int, scale: int) -> None:
+        self.precision = precision
+        self.scale = scale
+        self.quick = re.compile(plain_pattern(precision, scale)).fullmatch
+
+    def misfit(self, text: bytes) -> str | None:
+        """Why `text` does not fit, or None when it fits. Exact for every spelling that JSON allows."""
+        if self.quick(text):
+            return None
+        if not _JSON_NUMBER.fullmatch(text):
+            return f"{_shown(text)} is no number"
+        exponent = re.split(rb"[eE]", text)[-1] if b"e" in text.lower() else b""
+        if len(exponent.strip(b"+-")) > _EXPONENT_MAX_DIGITS:
+            return f"{_shown(text)} has an absurd exponent"
+        return self._misfit_of_value(text)
+
+    def _misfit_of_value(self, text: bytes) -> str | None:
+        sign_digits_exponent = Decimal(text.decode("ascii")).as_tuple()
+        digits = "".join(map(str, sign_digits_exponent.digits))
+        significant = digits.rstrip("0")
+        if not significant:
+            return None  # zero, however spelled
+        exponent = int(sign_digits_exponent.exponent) + len(digits) - len(significant)
+        if -exponent > self.scale:
+            return f"{_shown(text)} has {-exponent} decimals, the column takes {self.scale}"
+        integer_digits = len(significant.lstrip("0")) + exponent
+        if integer_digits > self.precision - self.scale:
+            room = self.precision - self.scale
+            return f"{_shown(text)} has {integer_digits} digits before the point, the column takes {room}"
+        return None
+
+
+def _shown(text: bytes) -> str:
+    shown = text[:40].decode("utf-8", "replace")
+    return f"{shown!r}…" if len(text) > 40 else f"{shown!r}"

@@ -1,0 +1,194 @@
+"""The gap heals at the source: after each (re)connect the trades that were missed are fetched by REST.
+
+Upbit repeats every code's last trade as SNAPSHOT on each connect. A code whose SNAPSHOT is known has lost nothing;
+for the others the trades since the last known one are fetched, turned into WebSocket shape and kept like any other.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import msgspec
+
+from upbit_ingester import rest_trades
+from upbit_ingester.metrics import Metrics
+from upbit_ingester.rest_client import RestError
+from upbit_ingester.rest_trades import REACH_DAYS, RestTrade
+from upbit_ingester.state import KnownTrades
+
+log = logging.getLogger(__name__)
+
+PAGE = 500
+LAG_S = 3.0  # REST trails the WebSocket by up to a few seconds
+ATTEMPTS = 6
+MARGIN_MS = 2_000  # a trade may be published after a younger one
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One code to heal: until its SNAPSHOT's trade is there, everything younger than `from_ms` is wanted."""
+
+    code: str
+    from_ms: int
+    snapshot_id: int
+    snapshot_ms: int
+    attempt: int = 0
+
+
+def decide(
+    code: str, sequential_id: int, event_ms: int, known: KnownTrades | None
+) -> Target | Literal["baseline", "complete"]:
+    """What a SNAPSHOT means for its code: the first trade ever, nothing missing, or something to fetch."""
+    if known is None:
+        return "baseline"
+    if known.gap_from_ms is not None:
+        return Target(code, known.gap_from_ms, sequential_id, event_ms)
+    if sequential_id in known.ids:
+        return "complete"
+    return Target(code, known.last_ms, sequential_id, event_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one page brings: the trades that are missing (oldest first), and whether older pages matter."""
+
+    missing: list[RestTrade]
+    reached_start: bool
+    next_cursor: int | None  # None: this day holds no more
+
+
+def select(page: list[RestTrade], target: Target, known_ids: set[int]) -> Selection:
+    """Judge one page of REST trades (newest first) for `target`."""
+    earliest_ms = target.from_ms - MARGIN_MS
+    missing = [
+        trade for trade in reversed(page) if trade.timestamp >= earliest_ms and trade.sequential_id not in known_ids
+    ]
+    reached = any(trade.timestamp < earliest_ms for trade in page)
+    full = len(page) >= PAGE
+    return Selection(missing, reached, min(trade.sequential_id for trade in page) if full else None)
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    at_s: float
+    code: str
+    target: Target = field(compare=False)
+
+
+class Client(Protocol):
+    """REST as the refetch needs it."""
+
+    async def get(self, path: str, **parameters: str | int) -> bytes:
+        """The body of GET `path`; raises RestError."""
+
+
+class Refetcher:
+    """Works off the targets one by one. `keep` takes a fetched trade, `known` tells what is kept of a code."""
+
+    def __init__(
+        self,
+        client: Client,
+        metrics: Metrics,
+        known: Callable[[str], KnownTrades | None],
+        keep: Callable[[RestTrade], None],
+        healed: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._metrics = metrics
+        self._known = known
+        self._keep = keep
+        self._healed = healed
+        self._due: list[_Due] = []
+        self._latest: dict[str, Target] = {}
+        self._changed = asyncio.Event()
+
+    def add(self, target: Target) -> None:
+        """Heal `target` once REST has had time to follow; a newer target of the same code replaces an older one."""
+        self._schedule(target, LAG_S)
+
+    def _schedule(self, target: Target, wait_s: float) -> None:
+        self._latest[target.code] = target
+        heapq.heappush(self._due, _Due(asyncio.get_running_loop().time() + wait_s, target.code, target))
+        self._metrics.refetch_pending = len(self._latest)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            due = await self._next_due()
+            if self._latest.get(due.code) is due.target:
+                await self._heal(due.target)
+
+    async def _next_due(self) -> _Due:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            if not self._due:
+                await self._changed.wait()
+                continue
+            wait = self._due[0].at_s - loop.time()
+            if wait <= 0:
+                return heapq.heappop(self._due)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _heal(self, target: Target) -> None:
+        try:
+            found, count = await self._fetch(target)
+        except (RestError, msgspec.MsgspecError) as error:
+            log.warning("refetch %s: %s", target.code, error)
+            found, count = False, 0
+        if count:
+            log.info("refetch %s: %d trades since %s", target.code, count, rest_trades.utc_text(target.from_ms))
+        if self._latest.get(target.code) is not target:
+            return  # a newer SNAPSHOT came meanwhile and is scheduled
+        del self._latest[target.code]
+        self._metrics.refetch_pending = len(self._latest)
+        if found:
+            self._healed(target.code)
+        elif target.attempt + 1 < ATTEMPTS:
+            following = Target(target.code, target.from_ms, target.snapshot_id, target.snapshot_ms, target.attempt + 1)
+            self._schedule(following, LAG_S * 2.0**target.attempt)
+        else:
+            self._metrics.refetch_given_up += 1
+            log.error("refetch %s: REST does not show trade %d; left to the repair", target.code, target.snapshot_id)
+
+    async def _fetch(self, target: Target) -> tuple[bool, int]:
+        """Fetch and keep what is missing; (the SNAPSHOT's trade was seen, trades kept)."""
+        found, count = False, 0
+        for days_ago in range(REACH_DAYS + 1):
+            page = await self._page(target.code, None, days_ago)
+            while page:
+                found = found or any(trade.sequential_id == target.snapshot_id for trade in page)
+                selection = select(page, target, self._known_ids(target.code))
+                for trade in selection.missing:
+                    self._keep(trade)
+                count += len(selection.missing)
+                self._metrics.refetched_trades += len(selection.missing)
+                cursor = selection.next_cursor
+                if selection.reached_start:
+                    return found, count
+                if cursor is None:
+                    break
+                page = await self._page(target.code, cursor, days_ago)
+            if days_ago > rest_trades.days_between(target.from_ms - MARGIN_MS, target.snapshot_ms):
+                break  # one day more than the gap spans: midnight may have passed since the SNAPSHOT
+        return found, count
+
+    def _known_ids(self, code: str) -> set[int]:
+        known = self._known(code)
+        return set(known.ids) if known else set()
+
+    async def _page(self, code: str, cursor: int | None, days_ago: int) -> list[RestTrade]:
+        parameters: dict[str, str | int] = {"market": code, "count": PAGE}
+        if days_ago:
+            parameters["days_ago"] = days_ago
+        if cursor is not None:
+            parameters["cursor"] = cursor
+        return rest_trades.decode(await self._client.get("/trades/ticks", **parameters))

@@ -1,0 +1,223 @@
+"""The ingester put together: settings in, exit code out."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, Producer
+from prometheus_client import CollectorRegistry
+
+from upbit_ingester import liveness
+from upbit_ingester import state as states
+from upbit_ingester.backoff import Backoff, Pace
+from upbit_ingester.delivery import Delivery, Lane, producer_settings
+from upbit_ingester.endpoints import Endpoints, Health
+from upbit_ingester.liveness import Pulse, Watchdog
+from upbit_ingester.metrics import Collector, Metrics
+from upbit_ingester.pump import DEAD_LETTER, Pump, PumpSettings
+from upbit_ingester.refetch import Refetcher
+from upbit_ingester.rest_client import RestClient, RestError
+from upbit_ingester.session import Session
+from upbit_ingester.settings import Settings, SettingsError
+from upbit_ingester.spool import Spool
+from upbit_ingester.state import State
+from upbit_ingester.stream import RestSink, Shared, StreamSink, changes_of
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 20.0  # with the sockets' close below the 25 s that a supervisor waits
+EXIT_OK = 0
+EXIT_UNDELIVERED = 1
+CONNECTS_PER_S = 5
+
+
+class Market(msgspec.Struct):
+    """One element of GET /market/all."""
+
+    market: str
+
+
+class Service:
+    """One run of the ingester."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take over the spool directory and bind the HTTP port.
+
+        Raises:
+            SettingsError: another ingester holds the directory, or the port is taken.
+        """
+        self._settings = settings
+        self._lock = _lock(settings)
+        self._metrics = Metrics()
+        state_path = settings.spool_dir / "state.json"
+        kept = states.load(state_path)
+        lanes = self._lanes()
+        self._replay(lanes, kept)
+        self._state = msgspec.json.decode(msgspec.json.encode(kept), type=State)
+        self._pump = Pump(
+            PumpSettings(settings.spool_max_bytes, settings.spool_sync_s, state_path),
+            lanes,
+            partial(self._delivery, list(lanes.values())),
+            kept,
+            self._metrics,
+        )
+        self._codes = settings.codes
+        self._stopping = asyncio.Event()
+        self._loop_heartbeat_s = time.monotonic()
+        self._endpoints = self._bind()
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _lanes(self) -> dict[str, Lane]:
+        topics = {name: stream.topic for name, stream in self._settings.contract.streams.items()}
+        topics[DEAD_LETTER] = self._settings.contract.dead_letter_topic
+        return {
+            name: Lane(name, topic, Spool(self._settings.spool_dir / name, time.monotonic), Backoff(random.random))
+            for name, topic in topics.items()
+        }
+
+    def _replay(self, lanes: dict[str, Lane], kept: State) -> None:
+        """Count what an earlier run left, and note it as kept: the state file may be older than the spool."""
+        for lane in lanes.values():
+            self._metrics.replayed += lane.spool.unacknowledged
+            self._metrics.spool_torn_tails += lane.spool.torn_tails
+            if lane.name != DEAD_LETTER:
+                for change in changes_of(lane.name, lane.spool.left_over()):
+                    kept.apply(change)
+        if self._metrics.replayed:
+            log.warning("spool: %d records of an earlier run are sent first", self._metrics.replayed)
+
+    def _delivery(self, lanes: list[Lane], refuse: Callable[[Any, str], bool]) -> Delivery:
+        def make(on_error: Callable[[KafkaError], None]) -> Producer:
+            settings = producer_settings(self._settings.kafka_bootstrap_servers, on_error)
+            return Producer(settings, logger=logging.getLogger("librdkafka"))
+
+        bound = self._settings.in_flight_max_bytes
+        return Delivery(lanes, make, self._metrics, time.monotonic, bound, refuse)
+
+    def _bind(self) -> Endpoints:
+        registry = CollectorRegistry()
+        registry.register(Collector(self._metrics, self._pump.gauges, time.time))
+        host, port = self._settings.http_host, self._settings.http_port
+        try:
+            return Endpoints(host, port, self._live, self._ready, registry)
+        except OSError as error:
+            text = f"INGESTER_HTTP_HOST, INGESTER_HTTP_PORT: cannot listen on {host}:{port} ({error.strerror})"
+            raise SettingsError(text) from None
+
+    # -- health --------------------------------------------------------------------------------------------------
+
+    def _pulse(self) -> Pulse:
+        now = time.monotonic()
+        return Pulse(now - self._loop_heartbeat_s, now - self._pump.heartbeat_s, self._pump.is_alive())
+
+    def _live(self) -> Health:
+        return liveness.live(self._pulse())
+
+    def _ready(self) -> Health:
+        metrics = self._metrics
+        oldest_s = self._pump.gauges().oldest_s
+        return liveness.ready(metrics.connected, metrics.received, self._settings.streams, oldest_s)
+
+    async def _beat(self) -> None:
+        while True:
+            self._loop_heartbeat_s = time.monotonic()
+            await asyncio.sleep(0.5)
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Ingest until SIGTERM or SIGINT; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self._pump.start()
+        self._endpoints.start()
+        beat = loop.create_task(self._beat())
+        watchdog = Watchdog(self._pulse, lambda: self._stopping.is_set())
+        watchdog.start()
+        ingest = loop.create_task(self._ingest())
+        stopping = loop.create_task(self._stopping.wait())
+        await asyncio.wait([ingest, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if ingest.done() and not ingest.cancelled() and (error := ingest.exception()):
+            log.critical("stopped by a defect", exc_info=error)
+        self._stopping.set()
+        ingest.cancel()
+        await asyncio.wait([ingest])
+        code = await self._drain()
+        beat.cancel()
+        return code if not ingest.done() or ingest.cancelled() or ingest.exception() is None else EXIT_UNDELIVERED
+
+    async def _drain(self) -> int:
+        log.info("stopping: sockets closed, %d records to deliver", self._pump.undelivered())
+        self._pump.stop(time.monotonic() + DRAIN_S)
+        await asyncio.get_running_loop().run_in_executor(None, self._pump.join)
+        self._endpoints.stop()
+        left = self._pump.undelivered()
+        if left:
+            log.error("stopped with %d records undelivered; the spool keeps them for the next start", left)
+            return EXIT_UNDELIVERED
+        log.info("stopped: everything is delivered")
+        return EXIT_OK
+
+    async def _ingest(self) -> None:
+        client = RestClient(self._settings.rest_url, self._metrics)
+        try:
+            if not self._codes:
+                self._codes = await self._markets(client)
+            await self._streams(client)
+        finally:
+            client.close()
+
+    async def _markets(self, client: RestClient) -> tuple[str, ...]:
+        """Every market of the exchange; asked until it answers."""
+        backoff = Backoff(random.random)
+        while True:
+            try:
+                markets = msgspec.json.decode(await client.get("/market/all"), type=list[Market])
+            except (RestError, msgspec.MsgspecError) as error:
+                wait = backoff.next_s()
+                log.warning("market list: %s; next try in %.1f s", error, wait)
+                await asyncio.sleep(wait)
+                continue
+            log.info("market list: %d markets", len(markets))
+            return tuple(market.market for market in markets)
+
+    async def _streams(self, client: RestClient) -> None:
+        rest = RestSink(self._pump, self._state, self._metrics)
+        refetcher = Refetcher(client, self._metrics, self._state.trades.get, rest.keep, rest.healed)
+        gaps_path = self._settings.spool_dir / "gaps.jsonl"
+        shared = Shared(self._pump, self._state, self._metrics, gaps_path, lambda: self._codes, refetcher.add)
+        pace = Pace(CONNECTS_PER_S, 1.0)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(refetcher.run())
+            for stream in self._settings.streams:
+                session = Session(
+                    self._settings.websocket_url,
+                    stream,
+                    lambda: self._codes,
+                    StreamSink(stream, shared),
+                    Backoff(random.random),
+                    pace,
+                    self._settings.silence_s,
+                )
+                tasks.create_task(session.run())
+
+
+def _lock(settings: Settings) -> int:
+    """Hold the spool directory: two writers of one spool would tear each other's segments."""
+    handle = os.open(settings.spool_dir / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise SettingsError(f"INGESTER_SPOOL_DIR: another ingester works in {settings.spool_dir}") from None
+    return handle

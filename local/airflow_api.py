@@ -1,0 +1,83 @@
+"""Airflow's public REST API, as far as the runner needs it: what the UI does with a click."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from local.errors import PipelineError
+from local.parts.airflow import USER
+from local.setting import Setting
+
+DAG_PATIENCE_S = 240
+POLL_S = 1.0
+
+
+class AirflowApi:
+    """One login.
+
+    Raises:
+        PipelineError: Airflow refuses a call or does not know a DAG in time.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.url = setting.ports.url("airflow")
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {self._token(setting)}"
+
+    def trigger(self, dag: str, params: dict[str, Any] | None = None) -> str:
+        """Waits until Airflow knows the DAG, unpauses it, starts a run and returns its id."""
+        deadline = time.monotonic() + DAG_PATIENCE_S
+        while self._session.get(f"{self.url}/api/v2/dags/{dag}", timeout=30).status_code != 200:
+            if time.monotonic() > deadline:
+                raise PipelineError(f"Airflow does not know {dag}: see ./pipeline logs airflow-dags")
+            time.sleep(POLL_S)
+        self.ask("PATCH", f"/dags/{dag}", {"is_paused": False})
+        run = self.ask("POST", f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": params or {}})
+        return str(run["dag_run_id"])
+
+    def follow(self, dag: str, run_id: str, patience_s: float, tell: Callable[[str, str], None]) -> str:
+        """Waits for the run's end and returns its state; tells each task and its state once it has ended."""
+        deadline = time.monotonic() + patience_s
+        told: set[str] = set()
+        while time.monotonic() < deadline:
+            state = str(self.ask("GET", f"/dags/{dag}/dagRuns/{run_id}")["state"])
+            for task in self.tasks(dag, run_id):
+                if task["state"] in ("success", "failed", "upstream_failed", "skipped") and task["task_id"] not in told:
+                    told.add(task["task_id"])
+                    tell(str(task["task_id"]), str(task["state"]))
+            if state in ("success", "failed"):
+                return state
+            time.sleep(POLL_S)
+        return "unfinished"
+
+    def tasks(self, dag: str, run_id: str) -> list[dict[str, Any]]:
+        """Task instances of a run (task_id, state, try_number, map_index, …)."""
+        return list(self.ask("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"])
+
+    def log(self, dag: str, run_id: str, task: str, attempt: int = 1) -> list[str]:
+        """The lines of a task's log, oldest first."""
+        path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/logs/{attempt}"
+        lines = self.ask("GET", f"{path}?full_content=true")["content"]
+        return [str(line.get("event", "")) if isinstance(line, dict) else str(line) for line in lines]
+
+    def page(self, dag: str, run_id: str) -> str:
+        """Where a person sees the run."""
+        return f"{self.url}/dags/{dag}/runs/{run_id}"
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One call below /api/v2."""
+        answer = self._session.request(method, f"{self.url}/api/v2{path}", json=body, timeout=60)
+        if not answer.ok:
+            raise PipelineError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
+        return dict(answer.json())
+
+    def _token(self, setting: Setting) -> str:
+        body = {"username": USER, "password": setting.credentials.airflow_password}
+        answer = requests.post(f"{self.url}/auth/token", json=body, timeout=30)
+        if not answer.ok:
+            raise PipelineError(f"Airflow at {self.url} refuses its own password ({answer.status_code}): restart it")
+        return str(answer.json()["access_token"])

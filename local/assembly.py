@@ -1,0 +1,59 @@
+"""All parts of a home, put together from its settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from local import credentials, java
+from local.part import Part
+from local.parts import airflow, exchange, flink, ingester, kafka, postgres, s3
+from local.places import Places
+from local.ports import Ports
+from local.setting import Setting
+from local.source import Source
+
+# What a name given to `up --only` stands for, beside the parts' own names.
+GROUPS = {
+    "kafka": kafka.NAMES,
+    "flink": ("jobmanager", *flink.TASK_MANAGERS, "gateway"),
+    "airflow": ("airflow-api", "airflow-dags", "airflow-scheduler", "airflow-triggerer"),
+}
+
+
+def setting(places: Places, source: Source, environment: Mapping[str, str] = os.environ) -> Setting:
+    """The home's setting; `environment` may move ports and name a Java. Raises PipelineError."""
+    return Setting(
+        places,
+        Ports.of_home(places, environment),
+        credentials.load_or_create(places),
+        source,
+        java.system_home(environment) or java.bundled_home(places),
+    )
+
+
+def parts(of: Setting) -> dict[str, Part]:
+    """Every part by name, in the order in which a person would list them."""
+    built = [
+        *kafka.parts(of),
+        s3.part(of),
+        postgres.part(of),
+        *flink.parts(of),
+        *airflow.parts(of),
+        *([exchange.part(of)] if of.source.is_local else []),
+        ingester.part(of),
+    ]
+    return {part.name: part for part in built}
+
+
+def expand(names: list[str], known: dict[str, Part]) -> list[str]:
+    """Turns part and group names into part names together with what these need."""
+    wanted: list[str] = []
+    queue = [name for given in names for name in GROUPS.get(given, (given,))]
+    while queue:
+        name = queue.pop(0)
+        if name in wanted or name not in known:
+            continue
+        wanted.append(name)
+        queue += known[name].needs
+    return [name for name in known if name in wanted]

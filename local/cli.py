@@ -1,0 +1,100 @@
+"""Commands of `./pipeline`: each hands over to its module, which is imported only then."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from local import assembly, source
+from local.errors import PipelineError
+from local.places import Places
+from local.setting import Setting
+
+# Characters.
+PIPE_WIDTH = 160
+
+Command = Callable[[Places, argparse.Namespace, Console], int]
+
+
+def run(places: Places, options: argparse.Namespace) -> int:
+    """Runs one command and returns its exit code. Raises PipelineError."""
+    # A pipe has no width: tables are then as wide as a log line may be.
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return _COMMANDS[options.command](places, options, Console(soft_wrap=True, highlight=False, width=width))
+
+
+def _up(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local.up import Wanted, up
+
+    up(places, Wanted(options.source, options.speed, options.start, options.only), console)
+    return 0
+
+
+def _down(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local.down import down
+
+    down(places, console, purge=options.purge, confirmed=options.yes)
+    return 0
+
+
+def _status(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local import status
+
+    return status.show(_setting(places), console, as_json=options.json)
+
+
+def _query(places: Places, options: argparse.Namespace, _: Console) -> int:
+    from local.lake import command
+
+    arguments, environment = command(_setting(places), "--format", options.format, options.sql)
+    os.execve(arguments[0], arguments, environment)
+
+
+def _sql(places: Places, options: argparse.Namespace, _: Console) -> int:
+    from local.sql_client import open_client
+
+    return open_client(_setting(places), options.arguments)
+
+
+def _logs(places: Places, options: argparse.Namespace, _: Console) -> int:
+    path = places.logs / f"{options.name}.log"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in places.logs.glob("*.log"))) or "none yet"
+        raise PipelineError(f"no log of {options.name!r}: there is {known}")
+    os.execvp("tail", ["tail", "-n", "200", *(["-F"] if options.follow else []), "--", str(path)])
+
+
+def _test(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local.testing import run_suite
+
+    return run_suite(places, options.suite, console)
+
+
+def _lock(places: Places, _: argparse.Namespace, console: Console) -> int:
+    from local.locking import lock_everything
+
+    lock_everything(places, console)
+    return 0
+
+
+def _setting(places: Places) -> Setting:
+    chosen = source.load(places)
+    if chosen is None:
+        raise PipelineError(f"nothing was started in {places.home} yet: run ./pipeline up")
+    return assembly.setting(places, chosen)
+
+
+_COMMANDS: dict[str, Command] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "query": _query,
+    "sql": _sql,
+    "logs": _logs,
+    "test": _test,
+    "lock": _lock,
+}

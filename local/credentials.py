@@ -1,0 +1,99 @@
+"""Secrets of a home: made once, kept in a file that only its owner reads."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from local.errors import PipelineError
+from local.places import Places
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """All generated; there is no default password anywhere."""
+
+    airflow_password: str
+    airflow_fernet_key: str
+    airflow_jwt_secret: str
+    airflow_secret_key: str
+    postgres_password: str
+    airflow_db_password: str
+    paimon_db_password: str
+    pipeline_db_password: str
+    s3_access_key: str
+    s3_secret_key: str
+    kafka_cluster_id: str
+
+
+def _generate() -> Credentials:
+    def token() -> str:
+        return secrets.token_hex(16)
+
+    return Credentials(
+        airflow_password=secrets.token_urlsafe(12),
+        airflow_fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        airflow_jwt_secret=secrets.token_hex(32),
+        airflow_secret_key=secrets.token_hex(32),
+        postgres_password=token(),
+        airflow_db_password=token(),
+        paimon_db_password=token(),
+        pipeline_db_password=token(),
+        s3_access_key=secrets.token_hex(10),
+        s3_secret_key=secrets.token_hex(20),
+        # A KRaft cluster id is a base64 UUID; a leading '-' would read as an option on the command line.
+        kafka_cluster_id="u" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:],
+    )
+
+
+def load_or_create(places: Places) -> Credentials:
+    """Returns the home's secrets. Raises PipelineError when the file is readable by others, torn or incomplete."""
+    path = places.credentials_file
+    if not path.exists():
+        if places.source_file.exists():
+            raise PipelineError(f"{path} is gone, its home needs it: restore it, or `./pipeline down --purge`")
+        return _create(path)
+    return parse(path, _read(path))
+
+
+def parse(path: Path, text: str) -> Credentials:
+    """The secrets in `text`. Raises PipelineError naming `path` and what is wrong."""
+    cure = "restore it from a backup, or `./pipeline down --purge`"
+    try:
+        values = json.loads(text)
+    except ValueError:
+        raise PipelineError(f"{path} is {'not JSON' if text.strip() else 'empty'}: {cure}") from None
+    names = [f.name for f in fields(Credentials)]
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise PipelineError(f"{path} is no table of texts: {cure}")
+    wrong = [name for name in names if not values.get(name)] or sorted(set(values) - set(names))
+    if wrong:
+        raise PipelineError(f"{path}: empty, missing or unknown {', '.join(wrong)}: {cure}")
+    return Credentials(**values)
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise PipelineError(f"{path} can be read by others: chmod 600 it and rotate what it holds")
+        return path.read_text()
+    except OSError as error:
+        raise PipelineError(f"{path}: {error.strerror}: run as the account that made this home") from None
+
+
+def _create(path: Path) -> Credentials:
+    created = _generate()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        json.dump(asdict(created), handle, indent=1)
+        handle.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
+    return created

@@ -1,0 +1,137 @@
+"""Airflow's four processes on PostgreSQL. The API server comes first: a task that starts without it dies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local.errors import PipelineError
+from local.part import Part
+from local.parts.flink import get_json
+from local.ports import LOOPBACK
+from local.setting import Setting
+from local.supervision import socket_path, write_private
+
+USER = "admin"
+
+# name -> (slots, what it is for)
+POOLS = {
+    "flink_batch": (1, "one batch job at a time: one of the four slots is free for it"),
+    "supervision": (2, "supervising tasks never wait behind long ones"),
+}
+
+
+def parts(setting: Setting) -> list[Part]:
+    common = environment(setting)
+    passwords = Path(common["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    files = {passwords: json.dumps({USER: setting.credentials.airflow_password})}
+    binary = str(setting.places.venv("airflow") / "bin" / "airflow")
+
+    def process(
+        name: str, *arguments: str, component: str, prepare: Callable[[], None] = lambda: None, needs: tuple[str, ...]
+    ) -> Part:
+        return Part(
+            name=name,
+            command=(binary, *arguments),
+            environment=common,
+            files=files,
+            ports=("airflow",) if component == "api" else (),
+            needs=needs,
+            prepare=prepare,
+            ready=lambda: _answers(setting) if component == "api" else _healthy(setting, component),
+            patience_s=420,
+            stop_s=40,
+        )
+
+    after_api = ("airflow-api",)
+    return [
+        process("airflow-api", "api-server", component="api", prepare=lambda: _migrate(setting), needs=("postgres",)),
+        process("airflow-dags", "dag-processor", component="dag_processor", needs=after_api),
+        process("airflow-scheduler", "scheduler", "--skip-serve-logs", component="scheduler", needs=after_api),
+        process("airflow-triggerer", "triggerer", "--skip-serve-logs", component="triggerer", needs=after_api),
+    ]
+
+
+def environment(setting: Setting) -> dict[str, str]:
+    """What every Airflow process, and so every task, sees."""
+    places, ports, credentials = setting.places, setting.ports, setting.credentials
+    api = ports.url("airflow")
+    kafka = {"conn_type": "kafka", "extra": {"bootstrap.servers": ports.kafka_bootstrap}}
+    s3 = {
+        "conn_type": "aws",
+        "login": credentials.s3_access_key,
+        "password": credentials.s3_secret_key,
+        "extra": {"endpoint_url": ports.url("s3"), "region_name": "us-east-1"},
+    }
+    return {
+        **setting.service_environment,
+        "INGESTER_CONTROL": "supervisor",
+        "INGESTER_SUPERVISOR_SOCKET": str(socket_path(places)),
+        "INGESTER_PROCESS": "ingester",
+        "AIRFLOW_CONN_KAFKA_DEFAULT": json.dumps(kafka),
+        "AIRFLOW_CONN_S3_DEFAULT": json.dumps(s3),
+        "AIRFLOW_CONN_PIPELINE_DB": setting.database_url("pipeline"),
+        "AIRFLOW_HOME": str(places.home / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(places.repository / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(places.repository / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__FERNET_KEY": credentials.airflow_fernet_key,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.conf / "airflow" / "passwords.json"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": setting.database_url("airflow", "postgresql+psycopg2"),
+        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__PORT": str(ports["airflow"]),
+        "AIRFLOW__API__BASE_URL": api,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": credentials.airflow_secret_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": credentials.airflow_jwt_secret,
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+        "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "10",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "10",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(places.logs / "airflow"),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def _answers(setting: Setting) -> bool:
+    return get_json(f"{setting.ports.url('airflow')}/api/v2/version") is not None
+
+
+def _healthy(setting: Setting, component: str) -> bool:
+    health: dict[str, Any] = get_json(f"{setting.ports.url('airflow')}/api/v2/monitor/health") or {}
+    return bool(health.get(component, {}).get("status") == "healthy")
+
+
+def _migrate(setting: Setting) -> None:
+    """Brings the metadata database and the pools up to date, once for each Airflow version and database."""
+    places = setting.places
+    lock = (places.repository / "requirements.lock").read_bytes()
+    wanted = hashlib.sha256(lock + json.dumps(POOLS).encode()).hexdigest()
+    stamp = places.data / "airflow.migrated"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    pools = places.conf / "airflow" / "pools.json"
+    write_private(
+        pools,
+        json.dumps({n: {"slots": s, "description": d, "include_deferred": False} for n, (s, d) in POOLS.items()}),
+    )
+    for arguments in (("db", "migrate"), ("pools", "import", str(pools))):
+        command = [str(places.venv("airflow") / "bin" / "airflow"), *arguments]
+        done = subprocess.run(
+            command, env={**os.environ, **environment(setting)}, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+            raise PipelineError(f"airflow {' '.join(arguments)} failed: {reason}")
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(wanted)

@@ -1,0 +1,30 @@
+"""The local exchange, when this home's source is not the live one."""
+
+from __future__ import annotations
+
+from local.part import Part
+from local.parts.flink import get_json
+from local.ports import LOOPBACK
+from local.setting import Setting
+
+
+def part(setting: Setting) -> Part:
+    places, ports, source = setting.places, setting.ports, setting.source
+    environment = {"PYTHONPATH": str(places.repository / "exchange"), **source.market}
+    options = ["--host", LOOPBACK, "--port", str(ports["exchange"]), "--ledger", str(ledger_folder(setting))]
+    options += ["--speed", f"{source.speed:g}"]
+    if source.start:
+        options += ["--start", source.start]
+    if source.kind == "file":
+        options += ["--replay", source.path]
+    return Part(
+        name="exchange",
+        command=(str(places.python("exchange")), "-m", "upbit_exchange", *options),
+        environment=environment,
+        ports=("exchange",),
+        ready=lambda: get_json(f"{ports.url('exchange')}/_local/status") is not None,
+    )
+
+
+def ledger_folder(setting: Setting) -> str:
+    return str(setting.places.data / "ledger")

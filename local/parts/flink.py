@@ -1,0 +1,94 @@
+"""The Flink session cluster: one JobManager, two TaskManagers of two slots, the SQL gateway."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Any
+
+import requests
+
+from local.part import Part
+from local.setting import Setting
+
+TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
+SLOTS = 4
+
+
+def parts(setting: Setting) -> list[Part]:
+    places, ports = setting.places, setting.ports
+    folder = places.conf / "flink"
+    files = {folder / "config.yaml": config(setting)}
+    for name, source in (("log4j-console.properties", "log4j"), ("log4j-cli.properties", "log4j-client")):
+        files[folder / name] = (places.repository / "flink" / f"{source}.properties").read_text()
+    environment = {
+        "JAVA_HOME": str(setting.java_home),
+        "FLINK_CONF_DIR": str(folder),
+        "FLINK_LOG_DIR": str(places.logs / "flink"),
+        "FLINK_PID_DIR": str(places.short_run / "flink"),
+        # Small machine: less native memory is held back by glibc's arenas.
+        "MALLOC_ARENA_MAX": "2",
+    }
+    scripts = places.flink / "bin"
+    rest, gateway = ports.url("flink_rest"), ports.url("gateway")
+
+    def prepare() -> None:
+        (places.logs / "flink").mkdir(parents=True, exist_ok=True)
+        (places.short_run / "flink").mkdir(parents=True, exist_ok=True)
+
+    job_manager = Part(
+        name="jobmanager",
+        command=(str(scripts / "jobmanager.sh"), "start-foreground"),
+        # Running jobs carry these addresses: when they move, the jobs have to be submitted again.
+        environment={
+            **environment,
+            "KAFKA_BOOTSTRAP_SERVERS": ports.kafka_bootstrap,
+            "CATALOG_JDBC_URL": setting.catalog_environment["CATALOG_JDBC_URL"],
+        },
+        files=files,
+        ports=("flink_rest", "flink_rpc"),
+        prepare=prepare,
+        ready=lambda: get_json(f"{rest}/overview") is not None,
+    )
+    task_managers = [
+        Part(
+            name=name,
+            command=(str(scripts / "taskmanager.sh"), "start-foreground", f"-Dtaskmanager.resource-id={name}"),
+            environment=environment,
+            files=files,
+            prepare=prepare,
+            ready=lambda: (get_json(f"{rest}/overview") or {}).get("slots-total") == SLOTS,
+        )
+        for name in TASK_MANAGERS
+    ]
+    sql_gateway = Part(
+        name="gateway",
+        command=(str(scripts / "sql-gateway.sh"), "start-foreground"),
+        environment=environment,
+        files=files,
+        ports=("gateway",),
+        prepare=prepare,
+        ready=lambda: get_json(f"{gateway}/info") is not None,
+    )
+    return [job_manager, *task_managers, sql_gateway]
+
+
+def config(setting: Setting) -> str:
+    """Flink's config.yaml: the template in flink/ with this home's ports, folders and keys."""
+    template = Template((setting.places.repository / "flink" / "config.yaml").read_text())
+    return template.substitute(
+        setting.s3_environment,
+        HOST="127.0.0.1",
+        REST_PORT=setting.ports["flink_rest"],
+        RPC_PORT=setting.ports["flink_rpc"],
+        GATEWAY_PORT=setting.ports["gateway"],
+        TMP=setting.places.short_run / "flink",
+    )
+
+
+def get_json(url: str) -> dict[str, Any] | None:
+    """The JSON object at `url`, None when it does not answer with one."""
+    try:
+        answer = requests.get(url, timeout=3)
+        return dict(answer.json()) if answer.ok else None
+    except (requests.RequestException, ValueError, TypeError):
+        return None

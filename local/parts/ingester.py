@@ -1,0 +1,52 @@
+"""The ingester. Nothing but the URL tells it which exchange it reads."""
+
+from __future__ import annotations
+
+import os
+
+import requests
+
+from local.part import Part
+from local.ports import LOOPBACK
+from local.setting import Setting
+from local.source import LIVE_REST, LIVE_WEBSOCKET
+
+# Settings of the ingester's own that a user may give to `up`; it judges them itself.
+GIVEN = (
+    "UPBIT_CODES", "UPBIT_STREAMS", "INGESTER_SPOOL_MAX_MB", "INGESTER_SPOOL_SYNC_MS", "INGESTER_IN_FLIGHT_MB",
+    "INGESTER_SILENCE_S", "INGESTER_LOG_LEVEL",
+)  # fmt: skip
+
+
+def part(setting: Setting) -> Part:
+    places, ports, local = setting.places, setting.ports, setting.source.is_local
+    address = f"{LOOPBACK}:{ports['exchange']}"
+    environment = {
+        "PYTHONPATH": str(places.repository / "ingester"),
+        "PIPELINE_CONTRACT": str(setting.contract),
+        "UPBIT_WEBSOCKET_URL": f"ws://{address}/websocket/v1" if local else LIVE_WEBSOCKET,
+        "UPBIT_REST_URL": f"http://{address}/v1" if local else LIVE_REST,
+        "KAFKA_BOOTSTRAP_SERVERS": ports.kafka_bootstrap,
+        "INGESTER_HTTP_HOST": LOOPBACK,
+        "INGESTER_HTTP_PORT": str(ports["ingester"]),
+        "INGESTER_SPOOL_DIR": str(places.data / "spool"),
+        **{name: os.environ[name] for name in GIVEN if os.environ.get(name)},
+    }
+    return Part(
+        name="ingester",
+        command=(str(places.python("ingester")), "-m", "upbit_ingester"),
+        environment=environment,
+        ports=("ingester",),
+        needs=("exchange",) if local else (),
+        ready=lambda: _alive(ports.url("ingester")),
+        # Within a minute it is the turn of `supervise_ingester`, which also raises the alarm.
+        start_retries=10,
+        stop_s=30,
+    )
+
+
+def _alive(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/livez", timeout=2).ok
+    except requests.RequestException:
+        return False

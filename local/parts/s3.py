@@ -1,0 +1,70 @@
+"""The S3 store: SeaweedFS in one process."""
+
+from __future__ import annotations
+
+import json
+
+import requests
+
+from local.part import Part
+from local.ports import LOOPBACK
+from local.setting import Setting
+
+
+def part(setting: Setting) -> Part:
+    places, ports = setting.places, setting.ports
+    identities = places.conf / "s3.json"
+    data = places.data / "s3"
+    temporary = places.short_run / "s3"
+    command = (
+        str(places.venv("local") / "bin" / "weed"),
+        "-logtostderr=true",
+        "-v=0",
+        "server",
+        f"-dir={data}",
+        f"-ip={LOOPBACK}",
+        f"-ip.bind={LOOPBACK}",
+        "-filer",
+        "-s3",
+        f"-s3.config={identities}",
+        f"-s3.port={ports['s3']}",
+        f"-master.port={ports['s3_master']}",
+        f"-volume.port={ports['s3_volume']}",
+        f"-filer.port={ports['s3_filer']}",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=256",
+        "-volume.max=0",
+        # Else they lie in /tmp, where another account's would be in the way.
+        f"-s3.localSocket={temporary / 's3.sock'}",
+        f"-filer.localSocket={temporary / 'filer.sock'}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    )
+
+    def prepare() -> None:
+        data.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(parents=True, exist_ok=True)
+
+    return Part(
+        name="s3",
+        command=command,
+        environment={"TMPDIR": str(temporary)},
+        files={identities: _identities(setting)},
+        ports=("s3", "s3_master", "s3_volume", "s3_filer"),
+        prepare=prepare,
+        ready=lambda: _healthy(ports.url("s3")),
+        stop_s=45,
+    )
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/healthz", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _identities(setting: Setting) -> str:
+    key = {"accessKey": setting.credentials.s3_access_key, "secretKey": setting.credentials.s3_secret_key}
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    return json.dumps({"identities": [{"name": "lake", "credentials": [key], "actions": actions}]}, indent=1)

@@ -1,0 +1,136 @@
+"""`./pipeline up`: installs, starts, bootstraps by Airflow, waits for rows and says what there is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from local import assembly, bootstrap, contract, orphans, source
+from local.errors import PipelineError
+from local.install import install, parts_to_run
+from local.lock import exclusive
+from local.part import Part
+from local.parts import exchange, ingester
+from local.places import Places
+from local.report import tell_what_there_is
+from local.setting import Setting
+from local.start import Starter
+from local.supervision import Supervisor
+from local.surroundings import for_parts
+
+FREE_GIB_TO_START = "8"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for.
+
+    Attributes:
+        source, speed, start: see `local.source`; None = as recorded, or the default.
+        only: parts or groups to start without a bootstrap, empty = everything.
+    """
+
+    source: str | None = None
+    speed: float | None = None
+    start: str | None = None
+    only: tuple[str, ...] = ()
+
+
+def up(places: Places, wanted: Wanted, console: Console) -> None:
+    """Brings the pipeline to its full state from whatever state it is in, then returns.
+
+    Raises:
+        PipelineError: one line naming what is in the way and the cure; the next `up` goes on from there.
+    """
+    began = time.monotonic()
+    with exclusive(places):
+        contract.refuse_broken(places)
+        chosen, sentence = source.choose(places, wanted.source, wanted.speed, wanted.start, datetime.now(UTC))
+        refuse_full_disk(places, os.environ)
+        install(places, parts_to_run(places), console)
+        setting = assembly.setting(places, chosen)
+        parts = assembly.parts(setting)
+        to_start = _to_start(places, parts, wanted)
+        refuse_wrong_settings(setting, wanted)
+        source.record(places, chosen)
+        setting.ports.record(places)
+        console.print(sentence)
+        supervisor, restarted = adopt_or_start(places, parts, console)
+        Starter(
+            places, setting.ports, supervisor, lambda name, s: console.print(f"  {name} ready after {s:.0f} s")
+        ).start({name: part for name, part in parts.items() if name in to_start or name in restarted})
+        if wanted.only:
+            return
+        bootstrap.run(setting, console)
+        places.bootstrapped.touch()
+        bootstrap.wait_for_rows(setting)
+    tell_what_there_is(setting, console, time.monotonic() - began)
+
+
+def refuse_full_disk(places: Places, environment: Mapping[str, str]) -> None:
+    """Raises PipelineError when the home's disk has less than PIPELINE_MIN_FREE_GIB."""
+    text = environment.get("PIPELINE_MIN_FREE_GIB") or FREE_GIB_TO_START
+    try:
+        needed = float(text)
+    except ValueError:
+        raise PipelineError(f"PIPELINE_MIN_FREE_GIB={text!r} is not a number: give GiB, for example 8") from None
+    free = shutil.disk_usage(places.home).free / 2**30
+    if not free >= needed:
+        raise PipelineError(
+            f"{free:.1f} GiB free at {places.home}, {needed:g} are needed: free the disk, move PIPELINE_HOME, "
+            "or lower PIPELINE_MIN_FREE_GIB if the data is small"
+        )
+
+
+def refuse_wrong_settings(setting: Setting, wanted: Wanted) -> None:
+    """Asks the parts that read settings of the user's whether they can work with them, before anything starts.
+
+    Raises:
+        PipelineError: in the part's own words: a broken line of the recording, an unknown stream or code.
+    """
+    asked = [] if wanted.only else [ingester.part(setting)]
+    if setting.source.kind == "file":
+        asked.append(exchange.part(setting))
+    for part in asked:
+        environment = {**for_parts(os.environ), **part.environment}
+        done = subprocess.run([*part.command, "--check"], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise PipelineError(said[-1] if said else f"{part.name} --check ended with {done.returncode}")
+
+
+def adopt_or_start(places: Places, parts: dict[str, Part], console: Console) -> tuple[Supervisor, list[str]]:
+    """Returns this home's supervisor with today's configuration and the running parts that it stopped for that.
+
+    Ends what an earlier crash left unwatched.
+    """
+    supervisor = Supervisor(places)
+    if not supervisor.is_up():
+        left = orphans.find(places)
+        if left:
+            console.print(f"ending {len(left)} orphans of a crashed run: {', '.join(sorted({p.name() for p in left}))}")
+            orphans.end(left)
+        supervisor.socket.unlink(missing_ok=True)
+        orphans.sweep(places)
+    restarted = supervisor.load(parts.values())
+    for name in restarted:
+        console.print(f"  {name} restarts: its configuration changed")
+    return supervisor, restarted
+
+
+def _to_start(places: Places, parts: dict[str, Part], wanted: Wanted) -> list[str]:
+    """On the very first start the ingester is left to `bootstrap_pipeline`, which makes its topics first."""
+    unknown = [n for n in wanted.only if n not in parts and n not in assembly.GROUPS]
+    if unknown:
+        raise PipelineError(f"--only {','.join(unknown)} is unknown: use {', '.join([*assembly.GROUPS, *parts])}")
+    names = assembly.expand(list(wanted.only), parts) if wanted.only else list(parts)
+    if not wanted.only and not places.bootstrapped.exists():
+        names.remove("ingester")
+    return names

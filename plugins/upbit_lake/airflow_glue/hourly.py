@@ -1,0 +1,96 @@
+"""The tasks of the hourly DAGs: clients from Airflow's connections, the work, the outcome as the log's last line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from upbit_lake.airflow_glue.connections import contract_and_settings, kafka_admin, open_database
+from upbit_lake.airflow_glue.outcome import conclude
+from upbit_lake.airflow_glue.supervision import NOT_BOOTSTRAPPED
+from upbit_lake.alarms import close_alarm, open_alarm
+from upbit_lake.batch_slot import BatchYieldsError
+from upbit_lake.control_db import Connection
+from upbit_lake.expiry import clean_daily, expire_snapshots, parse_retention
+from upbit_lake.hours import Hour
+from upbit_lake.job_runs import bootstrapped
+from upbit_lake.lake_hours import read_lake
+from upbit_lake.maintenance import CompactionError, Maintenance, plan_closing
+from upbit_lake.verdicts import VerdictStore
+from upbit_lake.verification import Verification, red_reasons, summary
+
+RED_ALARM = "verification"
+NOTHING_YET = f"nothing to do: {NOT_BOOTSTRAPPED}"
+
+
+def close_hours() -> bool:
+    """Close the hours of the list; True when there were any. Fails at once when a promise is broken."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with _maintenance() as (maintenance, db):
+        if not bootstrapped(db):
+            conclude(NOTHING_YET)
+            return False
+        now = datetime.now(UTC)
+        state = read_lake(maintenance.reader, kafka_admin(), maintenance.contract, now)
+        closing = plan_closing(maintenance.contract, state, maintenance.store.closed())
+        try:
+            lines = maintenance.close_hours(closing, now)
+        except BatchYieldsError as reason:
+            conclude(str(reason))
+            return False
+        except CompactionError as error:
+            # Said last, and not tried again: a second compaction would hide the first one's mistake.
+            raise AirflowFailException(conclude(str(error))) from None
+    conclude("; ".join(lines) or "nothing to do")
+    return bool(lines)
+
+
+def expire(snapshot_retention: str) -> str:
+    """Expire snapshots older than `snapshot_retention` (empty = the contract's), and clean once a day."""
+    with _maintenance() as (maintenance, db):
+        if not bootstrapped(db):
+            return conclude(NOTHING_YET)
+        now = datetime.now(UTC)
+        hours = timedelta(hours=maintenance.contract.hours.snapshot_retention_h)
+        retention = parse_retention(snapshot_retention) if snapshot_retention.strip() else hours
+        try:
+            lines = [*expire_snapshots(maintenance, retention, now), *clean_daily(maintenance, now)]
+        except BatchYieldsError as reason:
+            return conclude(str(reason))
+    return conclude("; ".join(lines) or "nothing to do")
+
+
+def verify_hours(hour: str) -> str:
+    """Verify the list, or `hour`; a red verdict fails the run at once."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    contract, settings = contract_and_settings()
+    only = Hour.parse(hour) if hour.strip() else None
+    with open_database() as db:
+        if not bootstrapped(db):
+            return conclude(NOTHING_YET)
+        store = _store(db)
+        verdicts = Verification(contract, settings, kafka_admin(), store).run(datetime.now(UTC), only)
+        red = red_reasons(verdicts)
+        if red:
+            open_alarm(db, RED_ALARM, red)
+        elif not any(verdict.status == "red" for verdict in store.verdicts()):
+            close_alarm(db, RED_ALARM)
+    if red:
+        raise AirflowFailException(conclude(red))
+    return conclude(summary(verdicts))
+
+
+@contextmanager
+def _maintenance() -> Iterator[tuple[Maintenance, Connection]]:
+    contract, settings = contract_and_settings()
+    with open_database() as db:
+        yield Maintenance.connect(contract, settings, _store(db)), db
+
+
+def _store(db: Connection) -> VerdictStore:
+    store = VerdictStore(db)
+    store.create_tables()
+    return store

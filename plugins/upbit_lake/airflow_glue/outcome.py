@@ -1,0 +1,27 @@
+"""A task speaks in its log: one line a thing it looked at, and the outcome as the last line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+
+def tell(outcomes: Mapping[str, str]) -> str:
+    """Log each outcome on a line of its own; gives (and logs last) the summary."""
+    for name, outcome in outcomes.items():
+        log.info("%s: %s", name, outcome)
+    return conclude(summary(outcomes))
+
+
+def conclude(line: str) -> str:
+    """Log the outcome of a task; to be called last. Gives the line, so that it is the task's result too."""
+    log.info("outcome: %s", line)
+    return line
+
+
+def summary(outcomes: Mapping[str, str]) -> str:
+    """One line: `unchanged` when all are, else what is not."""
+    changed = {name: outcome for name, outcome in outcomes.items() if outcome != "unchanged"}
+    return "; ".join(f"{name} {outcome}" for name, outcome in changed.items()) if changed else "unchanged"

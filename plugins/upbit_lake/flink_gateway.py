@@ -1,0 +1,182 @@
+"""Client of Flink's SQL gateway (REST, `/v2`): a session for one piece of work, deleted at its end.
+
+Sessions live in the gateway's memory and lose their catalogs at its restart, so whoever opens one replays the DDL
+(`lake_session`). Statements are polled with the caller's deadline; the gateway itself has none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import requests
+
+API = "v2"
+POLL_FIRST_S = 0.05
+POLL_MAX_S = 1.0
+HTTP_TIMEOUT_S = 30.0
+
+
+class GatewayError(RuntimeError):
+    """A statement failed or the gateway refused it. The message is one line with the last cause Flink named."""
+
+
+class GatewayUnreachableError(GatewayError):
+    """No answer from the gateway: worth a retry."""
+
+
+class GatewayTimeoutError(GatewayError):
+    """The statement did not end within its deadline; it was cancelled."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a statement gave. `job_id` is the Flink job of an INSERT or of a batch query, when there is one."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    job_id: str | None
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class FlinkGateway:
+    """The SQL gateway at `url` (no trailing slash, no version). `clock` is monotonic seconds."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = url
+        self._http = requests.Session()
+        self._clock = clock
+        self._sleep = sleep
+
+    def version(self) -> str:
+        """Flink's version as the gateway tells it; raises GatewayUnreachableError."""
+        return str(self.call("GET", "/info")["version"])
+
+    @contextmanager
+    def session(self, name: str, properties: Mapping[str, str] | None = None) -> Iterator[GatewaySession]:
+        """A session with `properties` (any Flink or table option), deleted at the end."""
+        body = {"sessionName": name, "properties": dict(properties or {})}
+        handle = self.call("POST", "/sessions", body)["sessionHandle"]
+        try:
+            yield GatewaySession(self, handle, self._clock, self._sleep)
+        finally:
+            # A session that cannot be deleted expires by itself; the work's own outcome matters more.
+            with suppress(GatewayError):
+                self.call("DELETE", f"/sessions/{handle}")
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One HTTP call below `/v2`; numbers with a point come back as Decimal. Raises GatewayError."""
+        try:
+            answer = self._http.request(method, f"{self._url}/{API}{path}", json=body, timeout=HTTP_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise GatewayUnreachableError(f"SQL gateway {self._url}: no answer ({type(error).__name__})") from None
+        if answer.status_code >= 400:
+            raise GatewayError(reason_of(answer.text))
+        parsed: dict[str, Any] = json.loads(answer.text, parse_float=Decimal)
+        return parsed
+
+
+class GatewaySession:
+    """An open session. Its settings and temporary tables are gone when it is deleted."""
+
+    def __init__(
+        self, gateway: FlinkGateway, handle: str, clock: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        self._gateway = gateway
+        self._path = f"/sessions/{handle}"
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self, statement: str, timeout_s: float = 120.0) -> Result:
+        """Run one statement (no closing `;`) and read all its rows.
+
+        Raises:
+            GatewayTimeoutError: it did not end within `timeout_s` and was cancelled.
+            GatewayError: Flink refused it or failed; the message holds the last `Caused by:` line.
+        """
+        operation = self._gateway.call("POST", f"{self._path}/statements", {"statement": statement})["operationHandle"]
+        path = f"{self._path}/operations/{operation}"
+        try:
+            return self._fetch(path, self._clock() + timeout_s, timeout_s)
+        except GatewayTimeoutError:
+            with suppress(GatewayError):
+                self._gateway.call("POST", f"{path}/cancel")
+            raise
+        finally:
+            with suppress(GatewayError):
+                self._gateway.call("DELETE", f"{path}/close")
+
+    def run_all(self, statements: list[str], timeout_s: float = 120.0) -> list[Result]:
+        """Run `statements` in order, each within `timeout_s`."""
+        return [self.run(statement, timeout_s) for statement in statements]
+
+    def set(self, key: str, value: str) -> None:
+        """SET an option for the statements that follow."""
+        self.run(f"SET '{_quoted(key)}' = '{_quoted(value)}'")
+
+    def reset(self, key: str) -> None:
+        """RESET an option to the session's default."""
+        self.run(f"RESET '{_quoted(key)}'")
+
+    def _fetch(self, path: str, deadline: float, timeout_s: float) -> Result:
+        columns: tuple[str, ...] = ()
+        rows: list[tuple[Any, ...]] = []
+        job_id: str | None = None
+        token, wait = 0, POLL_FIRST_S
+        while True:
+            page = self._gateway.call("GET", f"{path}/result/{token}?rowFormat=JSON")
+            job_id = page.get("jobID") or job_id
+            if page["resultType"] != "NOT_READY":
+                results = page.get("results") or {}
+                columns = columns or tuple(column["name"] for column in results.get("columns", ()))
+                rows.extend(tuple(row["fields"]) for row in results.get("data", ()))
+            following = next_token(page.get("nextResultUri"))
+            if page["resultType"] == "EOS" or following is None:
+                return Result(columns, tuple(rows), job_id)
+            if following == token:
+                if self._clock() > deadline:
+                    raise GatewayTimeoutError(f"SQL statement did not end within {timeout_s:.0f} s; cancelled")
+                self._sleep(wait)
+                wait = min(wait * 1.5, POLL_MAX_S)
+            token = following
+
+
+def next_token(uri: str | None) -> int | None:
+    """The page number in `…/result/<n>?rowFormat=JSON`, or None at the end."""
+    match = re.search(r"/result/(\d+)", uri or "")
+    return int(match.group(1)) if match else None
+
+
+def reason_of(text: str) -> str:
+    """The one line that says why: the last `Caused by:` of a stack of kilobytes, else its first line."""
+    with suppress(ValueError, TypeError, KeyError):
+        text = "\n".join(str(item) for item in json.loads(text)["errors"])
+    causes = re.findall(r"Caused by: (.+)", text)
+    if causes:
+        return _short(causes[-1])
+    lines = [line.strip("<> \t") for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if line != "Internal server error." and not line.startswith("at ")]
+    return _short(re.sub(r"^Exception on server side:\s*", "", telling[-1] if telling else "no reason given"))
+
+
+def _short(line: str, width: int = 400) -> str:
+    plain = re.sub(r"^(?:[\w$]+\.)+([\w$]+(?:Exception|Error)): ", r"\1: ", line.strip("<> \t"))
+    return plain if len(plain) <= width else plain[: width - 1] + "…"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

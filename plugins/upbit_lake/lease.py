@@ -1,0 +1,53 @@
+"""Leases: who may change the streaming jobs or the ingester right now.
+
+Bootstrap holds both while it works; a supervising run takes the one it needs and skips when somebody else has it, so
+that no job is submitted twice. A lease ends by itself: a holder that died blocks nobody for long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from upbit_lake.control_db import Connection, query
+
+STREAMING_JOBS = "streaming_jobs"
+INGESTER = "ingester"
+
+
+class LeaseHeldError(RuntimeError):
+    """Somebody else holds the lease. One line: who, until when."""
+
+
+def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
+    """Take or renew lease `name` for `seconds`; raises LeaseHeldError when another owner holds it."""
+    if query(db, "acquire_lease", {"name": name, "owner": owner, "seconds": seconds}):
+        return
+    held = query(db, "lease_holder", {"name": name})
+    who = f"{held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else "another run"
+    raise LeaseHeldError(f"{name} is being changed by {who}")
+
+
+def acquire_within(
+    db: Connection,
+    name: str,
+    owner: str,
+    seconds: float,
+    wait_s: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Like `acquire`, but waits up to `wait_s` for the holder to finish."""
+    deadline = clock() + wait_s
+    while True:
+        try:
+            return acquire(db, name, owner, seconds)
+        except LeaseHeldError:
+            if clock() > deadline:
+                raise
+            sleep(0.5)
+
+
+def release(db: Connection, name: str, owner: str) -> None:
+    """Give lease `name` back; nothing happens when it is not ours."""
+    query(db, "release_lease", {"name": name, "owner": owner})

@@ -1,0 +1,1 @@
+DELETE FROM lease WHERE name = %(name)s AND owner = %(owner)s

@@ -1,0 +1,31 @@
+-- What the control plane remembers between runs, in the database `pipeline`. Safe to run at any time.
+
+-- Who may change the jobs or the ingester right now. Bootstrap holds it; the supervising DAGs honour it.
+CREATE TABLE IF NOT EXISTS lease (
+  name text PRIMARY KEY,
+  owner text NOT NULL,
+  expires_at timestamptz NOT NULL
+);
+
+-- One row an incident, not one a minute: at most one open alarm a subject.
+CREATE TABLE IF NOT EXISTS alarm (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  subject text NOT NULL,
+  text text NOT NULL,
+  opened_at timestamptz NOT NULL DEFAULT now(),
+  closed_at timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS alarm_open ON alarm (subject) WHERE closed_at IS NULL;
+
+-- Which Flink job id belongs to which logical job: a fresh JobManager knows none of the earlier ones, and their
+-- checkpoints are found by id. topic_ids and table_ids tell whether what the job reads and writes was made anew.
+CREATE TABLE IF NOT EXISTS job_run (
+  job_id text PRIMARY KEY,
+  name text NOT NULL,
+  started_from text NOT NULL,
+  fingerprint text NOT NULL,
+  topic_ids jsonb NOT NULL,
+  table_ids jsonb NOT NULL,
+  submitted_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS job_run_name ON job_run (name, submitted_at DESC);

@@ -1,0 +1,166 @@
+"""What is killed while it streams heals with no human, and no trade is missing (reliability facts, section 7)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from local.lake import rows
+from local.parts.flink import get_json
+from local.setting import Setting
+from local.status import exchange_status
+from local.supervision import Supervisor
+from tests import truth
+from tests.home import Home
+from tests.waiting import until
+
+pytestmark = [pytest.mark.engines, pytest.mark.nightly]
+
+# Supervising DAGs look each minute; a JobManager's empty job list counts as lost after another one.
+HEAL_S = 480
+MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "150", "EXCHANGE_SEED": "11"}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home(tmp_path_factory.mktemp("faults"), port_offset=3000, settings=MARKET)
+    try:
+        home.run("up", "--source", "exchange")
+        yield home
+    finally:
+        home.down()
+
+
+def kill(setting: Setting, name: str) -> int:
+    """SIGKILL to a part; returns the pid it had."""
+    pid = int(Supervisor(setting.places).processes()[name]["pid"])
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def wait_until_fresh(setting: Setting) -> None:
+    """Every stream's newest event in the lake is younger than the exchange's clock now."""
+    now_ms = int(exchange_status(setting)["clock_ms"])
+
+    def newest() -> bool:
+        times = {"ticker": "timestamp", "trade": "trade_timestamp", "orderbook": "timestamp"}
+        return all(
+            (rows(setting, f"SELECT max(`{column}`) AS t FROM {table}")[0]["t"] or 0) > now_ms + 1000
+            for table, column in times.items()
+        )
+
+    until("the lake is fresh again", newest, HEAL_S, every_s=3)
+
+
+def assert_no_trade_is_missing(setting: Setting) -> None:
+    """Every trade published until now reaches the lake, once."""
+    ledger = truth.published(setting.places.data / "ledger")
+    published = {key for keys in ledger.keys["trade"].values() for key in keys}
+
+    def missing() -> set[truth.Key]:
+        found = truth.lake_keys(setting, "trade")
+        assert len(found) == len(set(found)), "a trade stands twice"
+        return published - set(found)
+
+    until("every published trade in the lake", lambda: not missing(), 180, every_s=5)
+
+
+FAULTS = ["ingester", "taskmanager-1", "kafka-2", "jobmanager"]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_killed_part_heals(pipeline: Home, name: str) -> None:
+    setting = pipeline.setting
+    old = kill(setting, name)
+    until(f"{name} runs again", lambda: Supervisor(setting.places).processes()[name]["pid"] not in (0, old), 120)
+    wait_until_fresh(setting)
+    assert_no_trade_is_missing(setting)
+
+
+def test_a_cancelled_job_comes_back(pipeline: Home) -> None:
+    setting = pipeline.setting
+    flink = setting.ports.url("flink_rest")
+    jobs = (get_json(f"{flink}/jobs/overview") or {})["jobs"]
+    victim = next(job for job in jobs if job["state"] == "RUNNING" and job["name"].endswith("trade"))
+    requests.patch(f"{flink}/jobs/{victim['jid']}?mode=cancel", timeout=10).raise_for_status()
+    wait_until_fresh(setting)
+    assert_no_trade_is_missing(setting)
+
+
+def test_books_and_tickers_are_missing_only_inside_recorded_gaps(pipeline: Home) -> None:
+    setting = pipeline.setting
+    ledger = truth.published(setting.places.data / "ledger")
+    gaps = [json.loads(line) for line in (setting.places.data / "spool" / "gaps.jsonl").read_text().splitlines()]
+    assert gaps, "the ingester was killed and recorded no gap"
+    for stream in ("ticker", "orderbook"):
+        published = {key for keys in ledger.keys[stream].values() for key in keys}
+        newest = max(key[1] for key in truth.lake_keys(setting, stream))
+        missing = {key for key in published - set(truth.lake_keys(setting, stream)) if key[1] < newest - 30_000}
+        spans = [(gap["last_seen_ms"], gap["first_seen_ms"]) for gap in gaps if gap["stream"] == stream]
+        outside = {key for key in missing if not any(first - 2000 <= key[1] <= last + 2000 for first, last in spans)}
+        assert not outside, f"{stream}: {sorted(outside)[:5]} are missing outside of {spans}"
+
+
+def test_an_ingester_that_its_supervisor_gave_up_is_brought_back(pipeline: Home) -> None:
+    setting = pipeline.setting
+    script = setting.places.conf / "run" / "ingester.sh"
+    with _Broken(script):
+        kill(setting, "ingester")
+        until("the supervisor gives up", lambda: _state(setting, "ingester") == "FATAL", 180)
+    until("supervise_ingester brings it back", lambda: _state(setting, "ingester") == "RUNNING", HEAL_S)
+    wait_until_fresh(setting)
+    assert_no_trade_is_missing(setting)
+
+
+def test_three_minutes_without_brokers_do_not_restart_the_ingester(pipeline: Home) -> None:
+    setting = pipeline.setting
+    supervisor = Supervisor(setting.places)
+    ingester = supervisor.processes()["ingester"]["pid"]
+    stopped_at = int(exchange_status(setting)["clock_ms"])
+    for node in (1, 2, 3):
+        supervisor.stop(f"kafka-{node}")
+    until(
+        "three minutes have passed",
+        lambda: int(exchange_status(setting)["clock_ms"]) > stopped_at + 180_000,
+        240,
+        every_s=5,
+    )
+    assert supervisor.processes()["ingester"]["pid"] == ingester
+    assert psutil.pid_exists(ingester)
+    for node in (1, 2, 3):
+        supervisor.start_part(f"kafka-{node}")
+    wait_until_fresh(setting)
+    assert supervisor.processes()["ingester"]["pid"] == ingester
+    assert_no_trade_is_missing(setting)
+    ledger = truth.published(setting.places.data / "ledger")
+    for stream in ("ticker", "orderbook"):
+        during = {
+            key for keys in ledger.keys[stream].values() for key in keys if stopped_at < key[1] < stopped_at + 180_000
+        }
+        found = set(truth.lake_keys(setting, stream))
+        assert during, "nothing was published during the outage"
+        assert during <= found, f"{stream}: {len(during - found)} of {len(during)} were lost in the outage"
+
+
+def _state(setting: Setting, name: str) -> str:
+    return str(Supervisor(setting.places).processes()[name]["statename"])
+
+
+class _Broken:
+    """The script ends at once while inside; restored afterwards."""
+
+    def __init__(self, script: Path) -> None:
+        self._script, self._text = script, script.read_text()
+
+    def __enter__(self) -> None:
+        self._script.write_text("#!/bin/bash\nexit 1\n")
+
+    def __exit__(self, *_: object) -> None:
+        self._script.write_text(self._text)

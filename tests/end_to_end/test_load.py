@@ -1,0 +1,153 @@
+"""1,000 frames a second for a quarter of an hour: memory, latency to the lake, CPU by part; then `down` leaves nothing.
+
+Memory is asserted because it is a property of the software; latency and CPU are reported, because the machine is noisy.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import socket
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local import orphans
+from local.setting import Setting
+from local.status import exchange_status
+from local.supervision import Supervisor
+from tests.home import Home
+from tests.waiting import until
+from upbit_lake.contract import load_contract
+from upbit_lake.lake_reader import LakeReader
+from upbit_lake.settings import Settings
+
+pytestmark = [pytest.mark.engines, pytest.mark.nightly]
+
+SECONDS = int(os.environ.get("LOAD_SECONDS", "900"))
+SAMPLE_EVERY_S = 30
+MARKET = {"EXCHANGE_CODES": "250", "EXCHANGE_RATE": "1000", "EXCHANGE_SEED": "3"}
+LIMIT_BYTES = 10 * 10**9
+# A process whose second half of the run needs a quarter more than its first half grows without bound.
+GROWTH = 1.25
+SETTLED = 0.3
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home(tmp_path_factory.mktemp("load"), port_offset=4000, settings=MARKET)
+    try:
+        home.run("up", "--source", "exchange")
+        yield home
+    finally:
+        home.down()
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all its children."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def pss(processes: list[psutil.Process]) -> int:
+    """Proportional set size in bytes: shared pages are counted once over all."""
+    total = 0
+    for process in processes:
+        try:
+            total += int(process.memory_full_info().pss)
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def cpu(processes: list[psutil.Process]) -> float:
+    """Seconds of CPU used so far."""
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def parts(setting: Setting) -> dict[str, int]:
+    return {n: int(p["pid"]) for n, p in Supervisor(setting.places).processes().items() if p["pid"]}
+
+
+def test_load(pipeline: Home) -> None:
+    setting = pipeline.setting
+    pids = parts(setting)
+    memory: dict[str, list[int]] = defaultdict(list)
+    cpu_before = {name: cpu(tree(pid)) for name, pid in pids.items()}
+    began_ms = int(exchange_status(setting)["clock_ms"])
+    published_before = int(exchange_status(setting)["published"]["total"])
+    for sample in range(1, SECONDS // SAMPLE_EVERY_S + 1):
+        due = began_ms + sample * SAMPLE_EVERY_S * 1000
+        until("the next sample", lambda due=due: int(exchange_status(setting)["clock_ms"]) >= due, 120)  # type: ignore[misc]
+        for name, pid in pids.items():
+            memory[name].append(pss(tree(pid)))
+    status = exchange_status(setting)
+    seconds = (int(status["clock_ms"]) - began_ms) / 1000
+    rate = (int(status["published"]["total"]) - published_before) / seconds
+    print(f"\n{rate:.0f} frames/s over {seconds:.0f} s")
+    print(f"{'part':20} {'CPU %':>7} {'PSS MB first':>13} {'last':>6} {'max':>6}")
+    for name, pid in pids.items():
+        used = 100 * (cpu(tree(pid)) - cpu_before[name]) / seconds
+        mb = [value / 1e6 for value in memory[name]]
+        print(f"{name:20} {used:7.1f} {mb[0]:13.0f} {mb[-1]:6.0f} {max(mb):6.0f}")
+    totals = [sum(values) for values in zip(*memory.values(), strict=True)]
+    print(f"sum of PSS: first {totals[0] / 1e9:.2f} GB, last {totals[-1] / 1e9:.2f} GB, max {max(totals) / 1e9:.2f} GB")
+    for stream, times in latencies_s(setting, began_ms).items():
+        cuts = statistics.quantiles(times, n=100)
+        print(f"exchange → visible in the lake, {stream}: p50 {cuts[49]:.1f} s, p99 {cuts[98]:.1f} s, n {len(times)}")
+    assert parts(setting) == pids, "a part was restarted under load"
+    assert max(totals) <= LIMIT_BYTES
+    for name, values in memory.items():
+        settled = values[int(len(values) * SETTLED) :]
+        half = len(settled) // 2
+        assert statistics.median(settled[half:]) <= GROWTH * statistics.median(settled[:half]), f"{name} grows"
+
+
+def latencies_s(setting: Setting, began_ms: int) -> dict[str, list[float]]:
+    """Seconds from an event's exchange time to the commit of the snapshot that made it visible, by stream."""
+    reader = LakeReader.connect(load_contract(), Settings.from_environment(setting.service_environment))
+    found = {}
+    for table, column in (("trade", "trade_timestamp"), ("ticker", "timestamp"), ("orderbook", "timestamp")):
+        snapshots = sorted(
+            (int(row["snapshot_id"]), _ms(row["commit_time"]))
+            for row in reader.rows(f'SELECT snapshot_id, commit_time FROM "{table}$snapshots"')
+        )
+        newest = reader.query_all([f"SELECT max(`{column}`) AS t FROM {table} VERSION AS OF {i}" for i, _ in snapshots])
+        visible = [(answer.to_pylist()[0]["t"] or 0) for answer in newest]
+        rows = reader.rows(f"SELECT `{column}` AS t FROM {table} WHERE `{column}` >= {began_ms}")
+        found[table] = [
+            (snapshots[i][1] - row["t"]) / 1000
+            for row in rows
+            if (i := bisect.bisect_left(visible, row["t"])) < len(visible)
+        ]
+    return found
+
+
+def _ms(moment: datetime) -> int:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000)
+
+
+def test_down_leaves_no_process_and_no_port(pipeline: Home) -> None:
+    setting = pipeline.setting
+    pipeline.run("down")
+    assert orphans.find(setting.places) == []
+    for name, number in setting.ports.numbers.items():
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", number)) != 0, f"{name} still listens on {number}"
+    assert Path(setting.places.home).exists(), "without --purge the data stays"

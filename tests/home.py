@@ -1,0 +1,60 @@
+"""A pipeline of the tests' own: real engines in a home and on ports apart from a running one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from local import assembly, source
+from local.parts import airflow
+from local.places import REPOSITORY, Places
+from local.setting import Setting
+
+PORT_OFFSET = 1000
+
+
+class Home:
+    """A home below `folder`, driven by `./pipeline` exactly as a user drives it."""
+
+    def __init__(self, folder: Path, port_offset: int = PORT_OFFSET, settings: Mapping[str, str] | None = None) -> None:
+        parts = os.environ.get("PIPELINE_PARTS") or str(REPOSITORY / ".pipeline" / "parts")
+        self.places = Places(REPOSITORY, Path(parts), folder)
+        own = {"PIPELINE_HOME": str(folder), "PIPELINE_PARTS": parts, "PIPELINE_PORT_OFFSET": str(port_offset)}
+        self.environment = {**os.environ, **own, **(settings or {})}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.environment.pop("PYTHONPATH", None)
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One `./pipeline` command; its output is in the exception when it fails."""
+        done = subprocess.run(
+            [str(REPOSITORY / "pipeline"), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(
+                f"./pipeline {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done
+
+    def up_only(self, *groups: str) -> None:
+        """Engines without a bootstrap."""
+        self.run("up", "--source", "exchange", "--only", ",".join(groups))
+
+    def down(self) -> None:
+        self.run("down", "--purge", "--yes")
+
+    @property
+    def setting(self) -> Setting:
+        chosen = source.load(self.places)
+        assert chosen is not None, "this home was never up"
+        return assembly.setting(self.places, chosen, self.environment)
+
+    @property
+    def task_environment(self) -> dict[str, str]:
+        """What a DAG task sees: endpoints, secrets and Airflow connections."""
+        return airflow.environment(self.setting)

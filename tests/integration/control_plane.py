@@ -1,0 +1,108 @@
+"""A control plane of one test module's own on the session's engines: its own topics, database and jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from local.places import REPOSITORY
+from tests.home import Home
+from upbit_lake.contract import Contract, load_contract
+from upbit_lake.control_db import connect
+from upbit_lake.engines import Engines
+from upbit_lake.flink_gateway import FlinkGateway
+from upbit_lake.flink_rest import FlinkRest
+from upbit_lake.lake_session import BATCH, lake_session
+from upbit_lake.settings import Settings
+
+
+def copied_contract(folder: Path, name: str) -> Contract:
+    """The repository's contract and SQL with topics `<name>-…` and database `<name>`, changeable by a test."""
+    shutil.copytree(REPOSITORY / "sql", folder / "sql")
+    for path in (folder / "sql").rglob("*.sql"):
+        path.write_text(path.read_text(encoding="utf-8").replace("lake.upbit.", f"lake.{name}."), encoding="utf-8")
+    text = (REPOSITORY / "pipeline.toml").read_text(encoding="utf-8")
+    text = text.replace("upbit-", f"{name}-").replace('database = "upbit"', f'database = "{name}"')
+    (folder / "pipeline.toml").write_text(re.sub(r"interval_s = 10", "interval_s = 2", text), encoding="utf-8")
+    return load_contract(folder / "pipeline.toml")
+
+
+def engines_of(home: Home, contract: Contract) -> Engines:
+    """The clients that a DAG task would get, on `contract`."""
+    settings = Settings.from_environment(home.task_environment)
+    return Engines(
+        contract=contract,
+        settings=settings,
+        gateway=FlinkGateway(settings.flink_gateway_url),
+        flink=FlinkRest(settings.flink_rest_url),
+        kafka=AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers}),
+        s3=boto3.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint,
+            aws_access_key_id=settings.s3_access_key,
+            aws_secret_access_key=settings.s3_secret_key,
+            region_name=settings.s3_region,
+        ),
+        db=connect(home.task_environment["AIRFLOW_CONN_PIPELINE_DB"]),
+    )
+
+
+def fresh_clients(engines: Engines, contract: Contract) -> Engines:
+    """The same engines on another contract, with a Kafka client that has cached nothing."""
+    kafka = AdminClient({"bootstrap.servers": engines.settings.kafka_bootstrap_servers})
+    return replace(engines, contract=contract, kafka=kafka)
+
+
+def rows(engines: Engines, query: str) -> list[dict[str, Any]]:
+    """The rows of a batch query; `{db}` in it is the lake's database."""
+    contract = engines.contract
+    with lake_session(engines.gateway, contract, engines.settings, "test query", BATCH) as session:
+        return session.run(query.format(db=f"{contract.lake.catalog}.{contract.lake.database}")).dicts()
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def trade(code: str, sequential_id: int, event_ms: int, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "trade",
+        "code": code,
+        "timestamp": event_ms,
+        "trade_timestamp": event_ms,
+        "trade_price": 100,
+        "trade_volume": 0.5,
+        "ask_bid": "ASK",
+        "sequential_id": sequential_id,
+        "stream_type": "REALTIME",
+        **more,
+    }
+
+
+class Sender:
+    """Writes records into the topics as the ingester does."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._producer = Producer({"bootstrap.servers": engines.settings.kafka_bootstrap_servers, "acks": "all"})
+
+    def send(
+        self, topic: str, key: str, value: Mapping[str, Any] | bytes, headers: Mapping[str, bytes] | None = None
+    ) -> None:
+        """One record; without `headers` those of a frame received now, with `{}` none."""
+        default = {"source": b"ws", "conn": b"c", "frame": b"1", "recv_ns": str(time.time_ns()).encode()}
+        chosen = default if headers is None else dict(headers)
+        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self._producer.produce(topic, raw, key=key, headers=list(chosen.items()))
+
+    def flush(self) -> None:
+        assert self._producer.flush(30) == 0

@@ -1,0 +1,252 @@
+"""Streaming jobs on real engines: what reaches the lake, and how a job comes back without losing or doubling a row."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.home import Home
+from tests.integration.control_plane import Sender, copied_contract, engines_of, fresh_clients, now_ms, rows, trade
+from tests.waiting import until
+from upbit_lake import alarms, jobs
+from upbit_lake.buckets import reconcile_buckets
+from upbit_lake.checkpoints import bucket_and_prefix, list_objects
+from upbit_lake.contract import Job
+from upbit_lake.engines import Engines
+from upbit_lake.job_reconcile import reconcile_job
+from upbit_lake.lake_files import latest_snapshot
+from upbit_lake.lake_session import lake_session
+from upbit_lake.supervise_jobs import Memory, supervise_jobs
+from upbit_lake.tables import reconcile_database, reconcile_tables
+from upbit_lake.topics import reconcile_topics
+
+pytestmark = pytest.mark.engines
+NAME = "cpj"
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Plane:
+    """A lake of this module's own with its trade job. `ids`: every sequential_id sent so far."""
+
+    engines: Engines
+    sender: Sender
+    ids: list[int]
+
+    @property
+    def job(self) -> Job:
+        return self.engines.contract.jobs["trade"]
+
+    def send_trades(self, count: int) -> None:
+        for _ in range(count):
+            self.ids.append(len(self.ids) + 1)
+            # Three codes, so that more than one partition of the topic is used.
+            code = f"KRW-T{self.ids[-1] % 3}"
+            self.sender.send(f"{NAME}-trade", code, trade(code, self.ids[-1], now_ms()))
+        self.sender.flush()
+
+    def stored(self) -> list[int]:
+        return [row["id"] for row in rows(self.engines, "SELECT sequential_id AS id FROM {db}.trade ORDER BY 1")]
+
+    def wait_stored(self) -> None:
+        """Until the lake holds every trade that was sent, each once."""
+
+        def enough() -> bool:
+            snapshot = latest_snapshot(self.engines.s3, self.engines.contract.lake, "trade")
+            return snapshot is not None and snapshot.records >= len(self.ids) and self.stored() == self.ids
+
+        until("all trades are in the lake", enough, PATIENCE_S)
+
+    def live(self) -> str:
+        (job,) = jobs.live_jobs(self.engines, self.job)
+        return job.jid
+
+    def cancel(self) -> None:
+        jobs.cancel_all(self.engines, jobs.live_jobs(self.engines, self.job))
+
+
+@pytest.fixture(scope="module")
+def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    made = engines_of(engines, copied_contract(tmp_path_factory.mktemp(NAME), NAME))
+    reconcile_buckets(made.s3, made.contract.buckets)
+    reconcile_topics(made.kafka, made.contract.topics.values())
+    with lake_session(made.gateway, made.contract, made.settings, NAME) as session:
+        reconcile_database(session, made.contract)
+        reconcile_tables(session, made.contract, made.settings)
+    plane = Plane(made, Sender(made), [])
+    yield plane
+    for job in made.contract.jobs.values():
+        jobs.cancel_all(made, jobs.live_jobs(made, job))
+    made.db.close()
+
+
+def test_a_job_is_started_once(plane: Plane) -> None:
+    assert reconcile_job(plane.engines, plane.job).startswith("created: job ")
+    first = plane.live()
+    assert reconcile_job(plane.engines, plane.job) == "unchanged"
+    assert plane.live() == first
+    assert jobs.runs(plane.engines, plane.job)[0].job_id == first
+    plane.send_trades(30)
+    plane.wait_stored()
+
+
+def test_what_reaches_the_lake(plane: Plane) -> None:
+    """Exact numbers, `market` for `code`, no headers, no SNAPSHOT, no broken record; dead letters with their bytes."""
+    event, topic = now_ms() - 60_000, f"{NAME}-trade"
+    exact = b'{"code":"KRW-X","trade_timestamp":%d,"trade_price":1.16539E8,"trade_volume":6E-8,"ask_bid":"BID",'
+    exact += b'"sequential_id":17000000000000007,"stream_type":"REALTIME"}'
+    plane.sender.send(topic, "KRW-X", exact % event)
+    by_market = trade("", 17000000000000008, event)
+    del by_market["code"]
+    plane.sender.send(topic, "KRW-X", by_market | {"market": "KRW-X"}, headers={})
+    plane.sender.send(topic, "KRW-X", trade("KRW-X", 17000000000000009, event, stream_type="SNAPSHOT"))
+    plane.sender.send(topic, "KRW-X", trade("KRW-X", 17000000000000010, event, trade_price=None))
+    plane.sender.send(topic, "KRW-X", trade("KRW-X", 17000000000000011, 9 * 10**30))
+    plane.sender.send(topic, "KRW-X", b'{"broken')
+    bad = b"\xff\xfe{bad"
+    plane.sender.send(f"{NAME}-dead-letter", "unknown", bad, {"reason": "not UTF-8 é".encode()})
+    origin = {"origin_topic": topic.encode(), "origin_partition": b"1", "origin_offset": b"77"}
+    for _ in range(2):
+        plane.sender.send(f"{NAME}-dead-letter", "KRW-X", b"bad2", {**origin, "origin_timestamp": str(event).encode()})
+    plane.sender.flush()
+
+    query = "SELECT * FROM {db}.trade WHERE `code` = 'KRW-X' ORDER BY sequential_id"
+    first, second = until("both trades", lambda: (found := rows(plane.engines, query))[1:] and found, PATIENCE_S)
+    assert (first["sequential_id"], second["sequential_id"]) == (17000000000000007, 17000000000000008)
+    assert Decimal(first["trade_price"]) == Decimal("116539000")
+    assert Decimal(first["trade_volume"]) == Decimal("0.00000006")
+    assert (first["source"], second["source"]) == ("ws", "unknown")
+    assert second["received_at"]
+
+    query = "SELECT * FROM {db}.candle_1m WHERE `code` = 'KRW-X'"
+    (candle,) = until("the candle", lambda: rows(plane.engines, query), PATIENCE_S)
+    assert Decimal(candle["acc_trade_price"]) == Decimal("116539000") * Decimal("0.00000006") + 50
+    assert (candle["trade_count"], candle["revision"]) == (2, 0)
+    assert Decimal(candle["opening_price"]) == Decimal("116539000")
+    assert Decimal(candle["closing_price"]) == Decimal("100")
+
+    query = "SELECT * FROM {db}.dead_letter ORDER BY topic"
+    own, placed = until("both dead letters", lambda: (found := rows(plane.engines, query))[1:] and found, PATIENCE_S)
+    assert base64.b64decode(own["payload"]) == bad
+    assert (own["topic"], own["reason"]) == (f"{NAME}-dead-letter", "not UTF-8 é")
+    assert (placed["topic"], placed["partition"], placed["offset"]) == (topic, 1, 77)
+    plane.ids.extend([17000000000000007, 17000000000000008])
+
+
+def restored_from(plane: Plane) -> str | None:
+    return plane.engines.flink.checkpoints(plane.live()).restored_path
+
+
+def send_more(plane: Plane, count: int) -> None:
+    """More trades with ids below the two long ones, so that the expected list stays sorted."""
+    short = [number for number in plane.ids if number < 10**6]
+    plane.ids[:] = short
+    plane.send_trades(count)
+    plane.ids.extend([17000000000000007, 17000000000000008])
+
+
+def test_a_cancelled_job_resumes_from_its_newest_checkpoint(plane: Plane) -> None:
+    cancelled = plane.live()
+    plane.cancel()
+    send_more(plane, 20)
+    outcome = reconcile_job(plane.engines, plane.job)
+    assert outcome.startswith("repaired: no job runs; ")
+    assert f"checkpoint s3://flink/checkpoints/{cancelled}/chk-" in outcome
+    assert cancelled in (restored_from(plane) or "")
+    plane.wait_stored()
+
+
+def test_changed_sql_is_replaced_from_a_savepoint(plane: Plane) -> None:
+    path = plane.engines.contract.root / plane.job.sql
+    path.write_text(path.read_text(encoding="utf-8") + "\n-- a change\n", encoding="utf-8")
+    send_more(plane, 10)
+    outcome = reconcile_job(plane.engines, plane.job)
+    assert outcome.startswith("repaired: its SQL or settings changed; ")
+    assert "savepoint s3://flink/savepoints/savepoint-" in outcome
+    plane.wait_stored()
+
+
+def test_without_any_checkpoint_the_job_replays_from_where_the_lake_ends(plane: Plane) -> None:
+    plane.cancel()
+    delete_restore_points(plane)
+    send_more(plane, 10)
+    outcome = reconcile_job(plane.engines, plane.job)
+    assert "Kafka time " in outcome
+    assert "before the lake's last commit" in outcome
+    assert restored_from(plane) is None
+    plane.wait_stored()
+
+
+def delete_restore_points(plane: Plane) -> None:
+    checkpoints, s3 = plane.engines.contract.checkpoints, plane.engines.s3
+    ids = {run.job_id for run in jobs.runs(plane.engines, plane.job)}
+    for url in (checkpoints.directory, checkpoints.savepoint_directory):
+        bucket, prefix = bucket_and_prefix(url)
+        for item in list(list_objects(s3, bucket, prefix)):
+            if any(jid in item.key or f"savepoint-{jid[:6]}" in item.key for jid in ids):
+                s3.delete_object(Bucket=bucket, Key=item.key)
+
+
+def test_a_job_that_runs_twice_keeps_its_oldest_run(plane: Plane) -> None:
+    from upbit_lake import restart_ladder
+
+    kept = plane.live()
+    jobs.submit(plane.engines, plane.job, restart_ladder.first_start()[0])
+    assert len(jobs.live_jobs(plane.engines, plane.job)) == 2
+    assert reconcile_job(plane.engines, plane.job).startswith(("unchanged", "repaired"))
+    assert plane.live() == kept
+
+
+def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane) -> None:
+    topic = f"{NAME}-trade"
+    plane.engines.kafka.delete_topics([topic])[topic].result()
+    contract = plane.engines.contract
+
+    def recreated() -> Any:
+        plane.engines = fresh_clients(plane.engines, contract)
+        return reconcile_topics(plane.engines.kafka, contract.topics.values())[topic] == "created"
+
+    until("the topic is created again", recreated, 30)
+    before = plane.live()
+    plane.sender = Sender(plane.engines)
+    send_more(plane, 6)
+    outcome = reconcile_job(plane.engines, plane.job)
+    assert f"topic {topic} was made anew" in outcome
+    assert "the earliest retained record, without state" in outcome
+    assert "trade: these hours cannot be refilled from Kafka: " in outcome
+    assert plane.live() != before
+    plane.wait_stored()
+    assert reconcile_job(plane.engines, plane.job) == "unchanged"
+
+
+def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane) -> None:
+    contract = plane.engines.contract
+    only = replace(contract, jobs={"trade": plane.job}, budgets={"job": replace(contract.budgets["job"], restarts=2)})
+    engines = replace(plane.engines, contract=only)
+    path = contract.root / plane.job.sql
+    good = path.read_text(encoding="utf-8")
+    plane.cancel()
+    path.write_text("INSERT INTO lake.nowhere.nothing SELECT * FROM kafka_trade;", encoding="utf-8")
+    memory, clock = Memory(), [1_000_000.0]
+    texts = []
+    for _ in range(4):
+        clock[0] += 120
+        outcome = supervise_jobs(engines, memory, clock=lambda: clock[0], sleep=lambda _: None)["trade"]
+        assert outcome.failed
+        texts.append(outcome.text)
+    assert "restart 1 of 2 failed" in texts[0]
+    assert "restart 2 of 2 failed" in texts[1]
+    assert "the budget is used up" in texts[2]
+    assert [row["subject"] for row in alarms.open_alarms(engines.db)].count("job trade") == 1
+
+    path.write_text(good, encoding="utf-8")
+    assert reconcile_job(plane.engines, plane.job).startswith("repaired: ")
+    healthy = supervise_jobs(replace(engines, contract=replace(only, jobs={"trade": plane.job})), Memory())["trade"]
+    assert healthy.text.startswith("healthy: ")
+    assert "job trade" not in [row["subject"] for row in alarms.open_alarms(engines.db)]
+    plane.wait_stored()

@@ -1,0 +1,141 @@
+"""Topics, buckets, tables, leases and alarms on real engines: made once, repaired, and never silently changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import MappingProxyType
+
+import boto3
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from tests.home import Home
+from tests.integration.control_plane import copied_contract, engines_of
+from upbit_lake import alarms, lease
+from upbit_lake.buckets import BucketError, reconcile_buckets
+from upbit_lake.control_db import connect
+from upbit_lake.engines import Engines
+from upbit_lake.flink_gateway import GatewayError, GatewayTimeoutError
+from upbit_lake.lake_session import BATCH, lake_session
+from upbit_lake.tables import reconcile_database, reconcile_tables
+from upbit_lake.topics import describe_topics, reconcile_topics, topic_ids
+
+pytestmark = pytest.mark.engines
+NAME = "cpr"
+
+
+@pytest.fixture(scope="module")
+def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    plane = engines_of(engines, copied_contract(tmp_path_factory.mktemp(NAME), NAME))
+    reconcile_buckets(plane.s3, plane.contract.buckets)
+    yield plane
+    plane.db.close()
+
+
+def test_topics_are_created_kept_and_repaired(plane: Engines) -> None:
+    wanted = plane.contract.topics.values()
+    assert set(reconcile_topics(plane.kafka, wanted, dry_run=True).values()) == {"would be created"}
+    assert topic_ids(plane.kafka, plane.contract.topics) == {}
+    assert set(reconcile_topics(plane.kafka, wanted).values()) == {"created"}
+    assert set(reconcile_topics(plane.kafka, wanted).values()) == {"unchanged"}
+
+    name = f"{NAME}-trade"
+    entry = ConfigEntry("retention.ms", "5", incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+    for future in plane.kafka.incremental_alter_configs([changed]).values():
+        future.result()
+    assert reconcile_topics(plane.kafka, wanted, repair=False)[name].startswith("drift: retention.ms was 5")
+    outcome = reconcile_topics(plane.kafka, wanted)
+    assert outcome[name] == "repaired: retention.ms was 5, the contract says 259200000"
+    assert {key for key, value in outcome.items() if value == "unchanged"} == set(plane.contract.topics) - {name}
+    assert describe_topics(plane.kafka, [name])[name].config["retention.ms"] == "259200000"
+
+
+def test_partitions_grow_only_when_allowed(plane: Engines) -> None:
+    name = f"{NAME}-grows"
+    topic = replace(plane.contract.topics[f"{NAME}-trade"], name=name, partitions=1)
+    reconcile_topics(plane.kafka, [topic])
+    more = replace(topic, partitions=3)
+    assert "allow growing" in reconcile_topics(plane.kafka, [more])[name]
+    assert describe_topics(plane.kafka, [name])[name].partitions == 1
+    assert reconcile_topics(plane.kafka, [more], grow=True)[name].startswith("repaired: 1 partitions")
+    assert reconcile_topics(plane.kafka, [more])[name] == "unchanged"
+
+
+def test_buckets_are_created_once_and_a_wrong_key_is_no_missing_bucket(plane: Engines) -> None:
+    assert reconcile_buckets(plane.s3, [NAME]) == {NAME: "created"}
+    assert reconcile_buckets(plane.s3, [NAME]) == {NAME: "unchanged"}
+    stranger = boto3.client(
+        "s3",
+        endpoint_url=plane.settings.s3_endpoint,
+        aws_access_key_id="stranger",
+        aws_secret_access_key="wrong",
+        region_name="us-east-1",
+    )
+    with pytest.raises(BucketError, match="access denied"):
+        reconcile_buckets(stranger, [NAME])
+
+
+def test_tables_are_created_kept_and_repaired(plane: Engines) -> None:
+    contract, settings = plane.contract, plane.settings
+    with lake_session(plane.gateway, contract, settings, NAME) as session:
+        assert set(reconcile_tables(session, contract, settings, dry_run=True).values()) == {"would be created"}
+        assert reconcile_database(session, contract) == "created"
+        assert set(reconcile_tables(session, contract, settings).values()) == {"created"}
+        assert set(reconcile_tables(session, contract, settings).values()) == {"unchanged"}
+
+        session.run(
+            f"ALTER TABLE lake.{NAME}.trade SET ('snapshot.time-retained' = '1 h', 'num-sorted-run.stop-trigger' = '9')"
+        )
+        session.run(f"ALTER TABLE lake.{NAME}.dead_letter DROP (received_at)")
+        outcome = reconcile_tables(session, contract, settings)
+        assert "snapshot.time-retained was 1 h, the file says 24 h" in outcome["trade"]
+        assert "num-sorted-run.stop-trigger was 9, the file does not set it" in outcome["trade"]
+        assert outcome["trade"].startswith("repaired: ")
+        assert outcome["dead_letter"] == "repaired: column received_at was missing"
+        assert {outcome[name] for name in ("ticker", "orderbook", "candle_1m")} == {"unchanged"}
+        assert set(reconcile_tables(session, contract, settings).values()) == {"unchanged"}
+
+        session.run(f"ALTER TABLE lake.{NAME}.ticker DROP (`change`)")
+        outcome = reconcile_tables(session, contract, settings)
+        assert outcome["ticker"].startswith("drift: column change is missing")
+
+
+def test_a_failed_statement_is_one_line_without_the_password(plane: Engines) -> None:
+    with lake_session(plane.gateway, plane.contract, plane.settings, NAME, BATCH) as session:
+        with pytest.raises(GatewayError) as refused:
+            session.run("SELECT * FROM lake.nowhere.nothing")
+        assert "\n" not in str(refused.value)
+        assert "Object 'nowhere' not found" in str(refused.value)
+        assert plane.settings.catalog_password not in str(refused.value)
+        with pytest.raises(GatewayTimeoutError):
+            session.run("SELECT COUNT(*) FROM (VALUES (1)) AS t(x)", timeout_s=0.0)
+
+
+def test_a_lease_excludes_renews_ends_and_expires(plane: Engines) -> None:
+    with connect(plane.db.info.dsn + f" password={plane.db.info.password}") as other:
+        lease.acquire(plane.db, NAME, "bootstrap", 60)
+        lease.acquire(plane.db, NAME, "bootstrap", 60)
+        with pytest.raises(lease.LeaseHeldError, match="bootstrap until"):
+            lease.acquire(other, NAME, "supervisor", 60)
+        lease.release(other, NAME, "supervisor")
+        with pytest.raises(lease.LeaseHeldError):
+            lease.acquire_within(other, NAME, "supervisor", 60, wait_s=0)
+        lease.release(plane.db, NAME, "bootstrap")
+        lease.acquire(other, NAME, "supervisor", -1)
+        lease.acquire(plane.db, NAME, "bootstrap", 60)
+
+
+def test_an_incident_opens_one_alarm(plane: Engines) -> None:
+    def mine() -> list[str]:
+        return [row["text"] for row in alarms.open_alarms(plane.db) if row["subject"] == NAME]
+
+    assert alarms.open_alarm(plane.db, NAME, "down") is True
+    assert alarms.open_alarm(plane.db, NAME, "still down") is False
+    assert mine() == ["down"]
+    alarms.settle_all(plane.db, MappingProxyType({NAME: None}))
+    assert mine() == []
+    assert alarms.open_alarm(plane.db, NAME, "down again") is True
+    assert alarms.close_alarm(plane.db, NAME) is True
+    assert alarms.close_alarm(plane.db, NAME) is False

@@ -1,0 +1,151 @@
+"""What the exchange published, by its own ledger, and what the lake holds of it: both by key, hour by hour."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from local.lake import rows
+from local.setting import Setting
+from upbit_exchange import ledger
+
+Key = tuple[Any, ...]
+Hour = tuple[str, str]
+STREAMS = ("ticker", "trade", "orderbook")
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One trade, numbers exact."""
+
+    code: str
+    sequential_id: int
+    time_ms: int
+    price: Decimal
+    volume: Decimal
+
+
+@dataclass(frozen=True)
+class Candle:
+    """One minute of a code: O/H/L/C ordered by (time, sequential_id), exact sums."""
+
+    opening: Decimal
+    high: Decimal
+    low: Decimal
+    closing: Decimal
+    volume: Decimal
+    value: Decimal
+    count: int
+
+
+@dataclass
+class Published:
+    """Events by stream and hour. `initial`: what a code showed before its first event; the lake may hold it too."""
+
+    keys: dict[str, dict[Hour, set[Key]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    initial: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    trades: dict[Hour, list[Trade]] = field(default_factory=lambda: defaultdict(list))
+
+
+class _Frame(msgspec.Struct):
+    trade_price: Decimal
+    trade_volume: Decimal
+
+
+def hour_of(time_ms: int) -> Hour:
+    """The lake's partition (dt, hh) of an event time, UTC."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%d}", f"{moment:%H}"
+
+
+def key_of(stream: str, key: dict[str, Any]) -> Key:
+    """A key as a tuple that compares by value: code first, integers, decimals without trailing zeros."""
+    if stream == "trade":
+        return key["code"], int(key["sequential_id"])
+    if stream == "orderbook":
+        return key["code"], int(key["timestamp"])
+    return key["code"], int(key["timestamp"]), Decimal(str(key["acc_trade_volume"])).normalize()
+
+
+def published(directory: Path | str) -> Published:
+    """Reads the whole ledger."""
+    found, frames = Published(), msgspec.json.Decoder(_Frame)
+    for entry in ledger.read(directory):
+        key = key_of(entry.stream, entry.key)
+        if entry.kind == "initial":
+            found.initial[entry.stream].add(key)
+            continue
+        hour = hour_of(entry.time)
+        found.keys[entry.stream][hour].add(key)
+        if entry.stream == "trade":
+            frame = frames.decode(entry.frame)
+            found.trades[hour].append(
+                Trade(entry.code, int(entry.key["sequential_id"]), entry.time, frame.trade_price, frame.trade_volume)
+            )
+    return found
+
+
+def candles(trades: Iterable[Trade]) -> dict[Key, Candle]:
+    """The candles of `trades` by (code, start of the minute in ms)."""
+    minutes: dict[Key, dict[int, Trade]] = defaultdict(dict)
+    for trade in trades:
+        minutes[trade.code, trade.time_ms - trade.time_ms % 60_000][trade.sequential_id] = trade
+    return {key: _candle(list(by_id.values())) for key, by_id in minutes.items()}
+
+
+def _candle(trades: list[Trade]) -> Candle:
+    ordered = sorted(trades, key=lambda trade: (trade.time_ms, trade.sequential_id))
+    prices = [trade.price for trade in ordered]
+    volume = sum((trade.volume for trade in ordered), Decimal(0))
+    value = sum((trade.price * trade.volume for trade in ordered), Decimal(0))
+    return Candle(prices[0], max(prices), min(prices), prices[-1], volume, value, len(ordered))
+
+
+def lake_keys(setting: Setting, stream: str, hour: Hour | None = None) -> list[Key]:
+    """Every key the lake holds, of one hour or of all; a list, so that a doubled key shows."""
+    columns = {
+        "trade": "code, sequential_id",
+        "orderbook": "code, timestamp",
+        "ticker": "code, timestamp, CAST(acc_trade_volume AS VARCHAR) AS acc_trade_volume",
+    }
+    found = rows(setting, f"SELECT {columns[stream]} FROM {stream} {_where(hour)}")
+    return [key_of(stream, row) for row in found]
+
+
+def lake_trades(setting: Setting, hour: Hour) -> list[Trade]:
+    """The lake's trades of an hour."""
+    statement = (
+        "SELECT code, sequential_id, trade_timestamp, CAST(trade_price AS VARCHAR) AS price, "
+        f"CAST(trade_volume AS VARCHAR) AS volume FROM trade {_where(hour)}"
+    )
+    return [
+        Trade(r["code"], int(r["sequential_id"]), int(r["trade_timestamp"]), Decimal(r["price"]), Decimal(r["volume"]))
+        for r in rows(setting, statement)
+    ]
+
+
+def lake_candles(setting: Setting, hour: Hour) -> dict[Key, tuple[Candle, int]]:
+    """The lake's candles of an hour with their revision, by (code, start of the minute in ms)."""
+    numbers = ("opening_price", "high_price", "low_price", "closing_price", "acc_trade_volume", "acc_trade_price")
+    columns = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in numbers)
+    statement = f"SELECT code, candle_start, {columns}, trade_count, revision FROM candle_1m {_where(hour)}"
+    found = {}
+    for row in rows(setting, statement):
+        start = datetime.fromisoformat(str(row["candle_start"])).replace(tzinfo=UTC)
+        opening, high, low, closing, volume, value = (Decimal(row[name]) for name in numbers)
+        candle = Candle(opening, high, low, closing, volume, value, int(row["trade_count"]))
+        found[row["code"], int(start.timestamp() * 1000)] = (candle, int(row["revision"]))
+    return found
+
+
+def _where(hour: Hour | None) -> str:
+    if hour is None:
+        return ""
+    return f"WHERE dt = '{hour[0]}' AND hh = '{hour[1]}'"

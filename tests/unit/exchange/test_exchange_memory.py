@@ -1,0 +1,109 @@
+"""What survives a restart: from the checkpoint, from the ledger alone, with old segments removed."""
+
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from upbit_exchange import ledger, listing, spelling
+from upbit_exchange.board import Board
+from upbit_exchange.ledger import LedgerError
+from upbit_exchange.market import LocalMarket
+from upbit_exchange.memory import Memory
+
+START = 1_795_392_000_000
+SEGMENT = 200_000
+IDENTITY = {"source": "market", "codes": 3}
+
+
+def filled(directory: Path, seconds: int = 30, keep: int = 0) -> Memory:
+    source = LocalMarket(listing.markets(3), 50, 1, START, spelling.dotted)
+    memory = Memory(directory, IDENTITY, keep, SEGMENT)
+    memory.record("initial", source.initial())
+    for second in range(seconds):
+        memory.record("realtime", source.take(START + second * 1000, 10**9))
+    return memory
+
+
+def state(board: Board) -> dict[str, Any]:
+    return {
+        "last": board.last,
+        "published": board.published,
+        "entries": board.entries,
+        "newest": board.newest_ms,
+        "trades": {code: list(board.history.trades(code)) for code in ("KRW-BTC", "KRW-ETH", "KRW-XRP")},
+        "close": board.history.first_close("KRW-BTC"),
+    }
+
+
+@pytest.mark.parametrize("checkpoint", ["kept", "removed", "damaged", "of an earlier segment"])
+def test_the_board_is_the_same_after_a_restart(tmp_path: Path, checkpoint: str) -> None:
+    memory = filled(tmp_path)
+    before = state(memory.board)
+    path = tmp_path / "checkpoint.msgpack"
+    if checkpoint == "of an earlier segment":
+        earlier = path.read_bytes()  # written when a segment was full, as after a kill
+    memory.close()
+    if checkpoint == "of an earlier segment":
+        assert earlier != path.read_bytes()
+        path.write_bytes(earlier)
+    elif checkpoint == "removed":
+        path.unlink()
+    elif checkpoint == "damaged":
+        path.write_bytes(path.read_bytes()[:-10])
+    again = Memory(tmp_path, IDENTITY)
+    assert state(again.board) == before
+    again.record("realtime", [next(iter(again.board.last.values()))])
+    numbers = [entry.n for entry in ledger.read(tmp_path)]
+    assert len(ledger.segments(tmp_path)) > 3
+    assert numbers == list(range(1, before["entries"] + 2))
+
+
+def test_old_segments_go_when_the_ledger_is_bounded(tmp_path: Path) -> None:
+    memory = filled(tmp_path, seconds=60, keep=3 * SEGMENT)
+    before = state(memory.board)
+    memory.close()
+    assert sum(segment.stat().st_size for segment in ledger.segments(tmp_path)) <= 3 * SEGMENT
+    first = next(ledger.read(tmp_path))
+    assert first.n > 100
+    again = Memory(tmp_path, IDENTITY)
+    assert state(again.board) == before
+    again.close()
+    (tmp_path / "checkpoint.msgpack").unlink()
+    assert Memory(tmp_path, IDENTITY).board.entries == before["entries"]
+
+
+def test_another_source_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path, 1).close()
+    with pytest.raises(LedgerError, match="ledger of another source"):
+        Memory(tmp_path, {"source": "replay"})
+    (tmp_path / "source.json").write_text("{")
+    with pytest.raises(LedgerError, match="damaged"):
+        Memory(tmp_path, IDENTITY)
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[int]:
+    """A real write error in the middle of a batch: no file may grow beyond this."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield 100_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_refused_write_leaves_no_event_that_is_not_going_to_be_sent(tmp_path: Path, file_size_limit: int) -> None:
+    source = LocalMarket(listing.markets(3), 50, 1, START, spelling.dotted)
+    memory = Memory(tmp_path, IDENTITY)
+    memory.record("initial", source.initial())
+    before = state(memory.board)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(OSError, match="File too large"):
+        memory.record("realtime", source.take(START + 20_000, 10**9))
+    assert state(memory.board) == before
+    memory.close()
+    assert state(Memory(tmp_path, IDENTITY).board) == before
+    assert [entry.kind for entry in ledger.read(tmp_path)] == ["initial"] * 9

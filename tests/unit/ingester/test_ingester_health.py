@@ -1,0 +1,80 @@
+"""Alive, ready, gaps and metric names."""
+
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+
+from upbit_ingester import gaps, liveness
+from upbit_ingester.gaps import Gap, GapTracker
+from upbit_ingester.liveness import Pulse
+from upbit_ingester.metrics import Collector, Metrics, SpoolGauges
+from upbit_ingester.state import StreamMark
+
+
+def test_alive_while_loop_and_pump_move() -> None:
+    assert liveness.live(Pulse(0.1, 0.1, True)).ok
+    assert not liveness.live(Pulse(16.0, 0.1, True)).ok
+    assert not liveness.live(Pulse(0.1, 31.0, True)).ok
+    dead = liveness.live(Pulse(0.1, 0.1, False))
+    assert not dead.ok
+    assert dead.checks["event_loop"].startswith("ok")
+
+
+def test_ready_when_every_stream_brings_data_and_kafka_keeps_up() -> None:
+    streams = ("ticker", "trade")
+    both = {"ticker": 1, "trade": 1}
+    assert liveness.ready(both, both, streams, 5.0).ok
+    assert not liveness.ready({"ticker": 1, "trade": 0}, both, streams, 5.0).ok
+    assert not liveness.ready(both, {"ticker": 1}, streams, 5.0).ok
+    assert not liveness.ready(both, both, streams, 61.0).ok
+
+
+def test_a_gap_reaches_from_the_last_frame_to_the_first_live_one_after_it() -> None:
+    tracker = GapTracker("ticker", None)
+    assert tracker.seen(100, 101, 3) is None
+    tracker.lost(StreamMark(200, 205), "close_1006")
+    tracker.lost(StreamMark(200, 205), "connect")
+    assert tracker.seen(900, 905, 3) == Gap("ticker", 3, "close_1006", 200, 900, 205, 905)
+    assert tracker.seen(901, 906, 3) is None
+
+
+def test_the_time_the_process_was_down_is_a_gap_but_not_at_the_very_first_start() -> None:
+    assert GapTracker("ticker", None).seen(1, 2, 1) is None
+    down = GapTracker("ticker", StreamMark(10, 11)).seen(20, 21, 1)
+    assert down is not None
+    assert down.cause == "down"
+
+
+def test_gaps_are_lines_of_json(tmp_path: Path) -> None:
+    gap = Gap("ticker", 3, "down", 1, 2, 3, 4)
+    gaps.append(tmp_path / "gaps.jsonl", gap)
+    gaps.append(tmp_path / "gaps.jsonl", gap)
+    lines = (tmp_path / "gaps.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line, type=Gap) for line in lines] == [gap, gap]
+
+
+def test_metrics_carry_their_values_by_name() -> None:
+    metrics = Metrics()
+    metrics.received["trade"] = 3
+    metrics.reconnects["trade", "close_1000"] = 2
+    metrics.unknown_fields["ticker", "venue"] = 4
+    metrics.last_event_ms["trade"] = 1500
+    metrics.last_received_s["trade"] = 10.0
+    metrics.refetched_trades = 9
+    registry = CollectorRegistry()
+    registry.register(Collector(metrics, lambda: SpoolGauges(11, 12, 13.5, 14), lambda: 12.0))
+    lines = generate_latest(registry).decode().splitlines()
+    for line in (
+        'upbit_ingester_received_total{stream="trade"} 3.0',
+        'upbit_ingester_reconnects_total{cause="close_1000",stream="trade"} 2.0',
+        'upbit_ingester_unknown_fields_total{field="venue",stream="ticker"} 4.0',
+        'upbit_ingester_last_event_timestamp_seconds{stream="trade"} 1.5',
+        'upbit_ingester_last_received_age_seconds{stream="trade"} 2.0',
+        "upbit_ingester_refetched_trades_total 9.0",
+        "upbit_ingester_spool_bytes 11.0",
+        "upbit_ingester_spool_records 12.0",
+        "upbit_ingester_spool_oldest_seconds 13.5",
+        "upbit_ingester_in_flight 14.0",
+    ):
+        assert line in lines

@@ -1,0 +1,68 @@
+"""Settings: safe defaults, and one line for each kind of nonsense."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from upbit_ingester import settings
+
+KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:19092"}
+
+
+def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
+    return {**KAFKA, "INGESTER_SPOOL_DIR": str(tmp_path / "spool"), **changes}
+
+
+def test_defaults_are_the_live_exchange_and_everything(tmp_path: Path) -> None:
+    loaded = settings.load(environment(tmp_path))
+    assert loaded.websocket_url == "wss://api.upbit.com/websocket/v1"
+    assert loaded.rest_url == "https://api.upbit.com/v1"
+    assert loaded.codes == ()
+    assert loaded.streams == ("ticker", "trade", "orderbook")
+    assert (loaded.http_host, loaded.http_port) == ("127.0.0.1", 18090)
+
+
+def test_narrowing(tmp_path: Path) -> None:
+    loaded = settings.load(environment(tmp_path, UPBIT_CODES=" KRW-BTC,KRW-ETH, KRW-BTC", UPBIT_STREAMS="trade"))
+    assert loaded.codes == ("KRW-BTC", "KRW-ETH")
+    assert loaded.streams == ("trade",)
+
+
+def test_variables_of_other_parts_are_no_typos(tmp_path: Path) -> None:
+    settings.load(environment(tmp_path, INGESTER_CONTROL="supervisor", INGESTER_URL="http://127.0.0.1:1"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"UPBIT_STREAMS": "trade,candle"}, "UPBIT_STREAMS: unknown stream 'candle'; known: ticker, trade, orderbook"),
+        ({"UPBIT_CODES": "krw-btc"}, "UPBIT_CODES: 'krw-btc' is no market code"),
+        ({"UPBIT_CODES": "KRWBTC"}, "UPBIT_CODES: 'KRWBTC' is no market code"),
+        ({"UPBIT_WEBSOCKET_URL": "http://x/"}, "UPBIT_WEBSOCKET_URL: 'http://x/' is no usable address"),
+        ({"UPBIT_WEBSOCKET_URL": "ws://x:99999/"}, "UPBIT_WEBSOCKET_URL: 'ws://x:99999/' is no usable address"),
+        ({"UPBIT_REST_URL": "https:///v1"}, "UPBIT_REST_URL: 'https:///v1' is no usable address"),
+        ({"UPBIT_CODE": "KRW-BTC"}, "UPBIT_CODE: unknown setting; did you mean UPBIT_CODES?"),
+        ({"INGESTER_SPOOLDIR": "x"}, "INGESTER_SPOOLDIR: unknown setting; did you mean INGESTER_SPOOL_DIR?"),
+        ({"INGESTER_HTTP_PORT": "0"}, "INGESTER_HTTP_PORT: '0' is not a whole number from 1 to 65535"),
+        ({"INGESTER_HTTP_PORT": "8o"}, "INGESTER_HTTP_PORT: '8o' is not a whole number from 1 to 65535"),
+        ({"INGESTER_LOG_LEVEL": "LOUD"}, "INGESTER_LOG_LEVEL: 'LOUD' is none of"),
+        ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS: is not set"),
+        ({"KAFKA_BOOTSTRAP_SERVERS": "localhost"}, "KAFKA_BOOTSTRAP_SERVERS: 'localhost' is not host:port"),
+        ({"INGESTER_SPOOL_DIR": ""}, "INGESTER_SPOOL_DIR: is not set"),
+        ({"INGESTER_SPOOL_DIR": "/proc/spool"}, "INGESTER_SPOOL_DIR: cannot write in /proc/spool"),
+        ({"PIPELINE_CONTRACT": "/nowhere.toml"}, "/nowhere.toml: cannot read the contract"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(settings.SettingsError) as refused:
+        settings.load(environment(tmp_path, **changes))
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_spool_directory_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(settings.SettingsError, match="cannot write"):
+        settings.load(environment(tmp_path))

@@ -1,0 +1,250 @@
+"""The spool: nothing that was synced is lost at any byte, nothing leaves without an acknowledgement, order holds."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from upbit_ingester import spool as spools
+from upbit_ingester.record import Record, decode_all, encode
+from upbit_ingester.segment import MAGIC, Entry
+from upbit_ingester.spool import Spool
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def record(number: int, size: int = 20) -> Record:
+    return Record(b"KRW-BTC", (("source", b"ws"), ("frame", b"%d" % number)), b"%d" % number + b"x" * size)
+
+
+def send_all(spool: Spool) -> list[Entry]:
+    entries = []
+    for entry in spool.unsent():
+        spool.sent(entry)
+        entries.append(entry)
+    return entries
+
+
+def acknowledge(spool: Spool, entries: list[Entry]) -> None:
+    for entry in entries:
+        spool.acknowledge(entry.segment, entry.number)
+
+
+def numbers(entries: list[Entry]) -> list[int]:
+    return [int(dict(entry.record.headers)["frame"]) for entry in entries]
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.glob("*.seg"))
+
+
+def test_records_come_back_whole(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, Clock())
+    value = bytes(range(256)) * 10
+    spool.append([Record(b"KRW-BTC", (("source", b"rest"),), value), record(1)])
+    spool.sync()
+    assert [left.value for left in Spool(tmp_path, Clock()).left_over()] == [value, record(1).value]
+
+
+def test_what_is_acknowledged_leaves_what_is_not_stays(tmp_path: Path) -> None:
+    clock = Clock()
+    spool = Spool(tmp_path, clock)
+    spool.append([record(n) for n in range(3)])
+    entries = send_all(spool)
+    acknowledge(spool, entries[:2])
+    clock.now_s += spools.SEGMENT_AGE_S
+    spool.roll()
+    assert files(tmp_path) == ["000000000001.seg"]
+    acknowledge(spool, entries[2:])
+    assert files(tmp_path) == []
+    assert (spool.unacknowledged, spool.bytes) == (0, 0)
+
+
+def test_a_second_acknowledgement_of_the_same_record_counts_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, Clock())
+    spool.append([record(1), record(2)])
+    entries = send_all(spool)
+    acknowledge(spool, [entries[0], entries[0]])
+    assert spool.unacknowledged == 1
+
+
+def test_a_start_sends_what_is_left_before_what_is_new(tmp_path: Path) -> None:
+    first = Spool(tmp_path, Clock())
+    first.append([record(1), record(2)])
+    send_all(first)  # sent, never acknowledged, then killed
+    second = Spool(tmp_path, Clock())
+    second.append([record(3)])
+    assert second.unacknowledged == 3
+    assert numbers(send_all(second)) == [1, 2, 3]
+
+
+def test_the_end_may_be_torn_at_every_byte(tmp_path: Path) -> None:
+    whole = [encode(record(n)) for n in range(3)]
+    data = MAGIC + b"".join(whole)
+    ends = [len(MAGIC) + sum(map(len, whole[: n + 1])) for n in range(3)]
+    for length in range(len(data) + 1):
+        directory = tmp_path / str(length)
+        directory.mkdir()
+        (directory / "000000000007.seg").write_bytes(data[:length])
+        spool = Spool(directory, Clock())
+        kept = sum(end <= length for end in ends)
+        assert spool.unacknowledged == kept
+        assert spool.torn_tails == (0 if length in (len(MAGIC), *ends) else 1), length
+        spool.append([record(9)])
+        assert numbers(send_all(spool)) == [*range(kept), 9]
+
+
+def test_any_damaged_byte_ends_the_segment_before_its_record() -> None:
+    data = encode(record(0)) + encode(record(1))
+    first = len(encode(record(0)))
+    for position in range(len(data)):
+        damaged = data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
+        found = [int(dict(kept.headers)["frame"]) for kept, _ in decode_all(damaged)]
+        assert found == ([] if position < first else [0]), position
+
+
+def test_a_failure_puts_the_cursor_back_to_what_is_not_acknowledged(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, Clock())
+    spool.append([record(n) for n in range(5)])
+    entries = send_all(spool)
+    acknowledge(spool, [entries[0], entries[2]])
+    spool.rewind()
+    spool.append([record(5)])
+    assert numbers(send_all(spool)) == [1, 3, 4, 5]
+
+
+def test_more_than_memory_keeps_is_read_back_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spools, "TAIL_BYTES", 500)
+    spool = Spool(tmp_path, Clock(), segment_bytes=2000)
+    for start in range(0, 300, 10):
+        spool.append([record(n, 40) for n in range(start, start + 10)])
+    assert len(files(tmp_path)) > 3
+    first = next(spool.unsent())
+    spool.sent(first)
+    spool.append([record(300)])
+    assert numbers([first, *send_all(spool)]) == list(range(301))
+
+
+def test_an_old_segment_is_sealed_although_nothing_new_comes(tmp_path: Path) -> None:
+    clock = Clock()
+    spool = Spool(tmp_path, clock)
+    spool.append([record(1)])
+    acknowledge(spool, send_all(spool))
+    spool.roll()
+    assert len(files(tmp_path)) == 1
+    clock.now_s += spools.SEGMENT_AGE_S
+    spool.roll()
+    assert files(tmp_path) == []
+
+
+def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, Clock())
+    spool.append([record(1)])
+    real_write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: _half_then_full(real_write, handle, data))
+    with pytest.raises(OSError, match="No space left"):
+        spool.append([record(2), record(3)])
+    monkeypatch.undo()
+    assert spool.unacknowledged == 1
+    spool.append([record(4)])
+    assert numbers(send_all(spool)) == [1, 4]
+    assert [left.value for left in Spool(tmp_path, Clock()).left_over()] == [record(1).value, record(4).value]
+
+
+_writes = 0
+
+
+def _half_then_full(write: object, handle: int, data: memoryview) -> int:
+    global _writes
+    _writes += 1
+    if _writes % 2:
+        return int(write(handle, bytes(data)[: len(data) // 2]))  # type: ignore[operator]
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.seg").write_bytes(b"mine")
+    assert Spool(tmp_path, Clock()).unacknowledged == 0
+    assert (tmp_path / "notes.seg").read_bytes() == b"mine"
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(1, 6)),
+        st.tuples(st.just("send"), st.integers(1, 8)),
+        st.tuples(st.just("acknowledge"), st.integers(0, 10)),
+        st.tuples(st.just("fail"), st.just(0)),
+        st.tuples(st.just("age"), st.just(0)),
+        st.tuples(st.just("kill"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+class Model:
+    """A spool under test, what is in flight of it, and what was acknowledged."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.clock = directory, Clock()
+        self.spool = Spool(directory, self.clock, segment_bytes=300)
+        self.next_number = 0
+        self.in_flight: list[Entry] = []
+        self.acknowledged: set[int] = set()
+
+    def append(self, count: int) -> None:
+        self.spool.append([record(self.next_number + n) for n in range(count)])
+        self.next_number += count
+
+    def send(self, count: int) -> None:
+        limit = len(self.in_flight) + count
+        for entry in self.spool.unsent():
+            if len(self.in_flight) >= limit:
+                break
+            self.spool.sent(entry)
+            self.in_flight.append(entry)
+        assert numbers(self.in_flight) == sorted(numbers(self.in_flight))
+
+    def acknowledge(self, count: int) -> None:
+        acknowledge(self.spool, self.in_flight[:count])
+        self.acknowledged.update(numbers(self.in_flight[:count]))
+        del self.in_flight[:count]
+
+    def fail(self, _: int) -> None:
+        self.in_flight.clear()
+        self.spool.rewind()
+
+    def age(self, _: int) -> None:
+        self.clock.now_s += spools.SEGMENT_AGE_S
+        self.spool.roll()
+
+    def kill(self, _: int) -> None:
+        self.in_flight.clear()
+        self.spool = Spool(self.directory, self.clock, segment_bytes=300)
+
+
+@given(STEPS)
+@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_happens_every_record_is_acknowledged_in_order(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    model = Model(tmp_path_factory.mktemp("spool"))
+    for step, count in steps:
+        getattr(model, step)(count)
+    model.send(10**9)
+    model.acknowledge(10**9)
+    assert model.acknowledged == set(range(model.next_number))
+    assert model.spool.unacknowledged == 0
+    model.spool.close()
+    assert files(model.directory) == []

@@ -1,0 +1,25 @@
+"""A home on paper: settings to render configuration from, nothing started."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from local.credentials import Credentials
+from local.places import REPOSITORY, Places
+from local.ports import Ports
+from local.setting import Setting
+from local.source import Source
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(REPOSITORY, tmp_path / "parts", tmp_path / "home")
+
+
+@pytest.fixture
+def setting(places: Places) -> Setting:
+    secrets = Credentials(**{field.name: f"secret-{field.name}" for field in fields(Credentials)})
+    return Setting(places, Ports.choose({}), secrets, Source("exchange"), Path("/opt/jdk"))

@@ -1,0 +1,167 @@
+"""Rendered configuration of the engines, and the decisions behind it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from local import assembly
+from local.java import major_of
+from local.parts import exchange, flink, ingester, kafka, postgres
+from local.places import Places
+from local.ports import Ports
+from local.setting import Setting
+from local.source import Source
+
+
+def _properties(setting: Setting, node: int) -> dict[str, str]:
+    files = kafka.parts(setting)[node - 1].files
+    text = next(text for path, text in files.items() if path.suffix == ".properties")
+    return dict(line.split("=", 1) for line in text.splitlines() if line)
+
+
+def test_flink_listens_on_this_machine_only_and_takes_no_jobs_from_the_web(setting: Setting) -> None:
+    config = yaml.safe_load(flink.config(setting))
+    assert config["rest.port"] == setting.ports["flink_rest"]
+    assert config["s3.endpoint"] == setting.ports.url("s3")
+    assert {config[key] for key in config if key.endswith(("bind-host", "bind-address"))} == {"127.0.0.1"}
+    assert (config["web.submit.enable"], config["web.cancel.enable"]) == (False, False)
+
+
+def test_flinks_temporary_files_lie_where_down_removes_them(setting: Setting) -> None:
+    config = yaml.safe_load(flink.config(setting))
+    assert config["io.tmp.dirs"] == str(setting.places.short_run / "flink")
+    assert f"-Djava.io.tmpdir={config['io.tmp.dirs']} " in config["env.java.opts.all"]
+
+
+def test_flinks_template_leaves_no_hole(setting: Setting) -> None:
+    assert "${" not in flink.config(setting)
+
+
+def test_each_broker_has_its_own_place_and_knows_all_three(setting: Setting) -> None:
+    nodes = [_properties(setting, node) for node in kafka.NODES]
+    assert len({node["log.dirs"] for node in nodes}) == 3
+    assert len({node["controller.quorum.voters"] for node in nodes}) == 1
+    assert [node["node.id"] for node in nodes] == ["1", "2", "3"]
+    for node in nodes:
+        assert set(re.findall(r"//([\d.]+):", node["listeners"])) == {"127.0.0.1"}
+        assert (node["min.insync.replicas"], node["unclean.leader.election.enable"]) == ("2", "false")
+        assert node["auto.create.topics.enable"] == "false"
+
+
+def test_the_largest_frame_fits_a_broker_and_its_followers(setting: Setting) -> None:
+    node = _properties(setting, 1)
+    assert int(node["message.max.bytes"]) > 8 * 2**20
+    assert node["replica.fetch.max.bytes"] == node["message.max.bytes"]
+
+
+def test_a_moved_port_changes_those_who_use_it(setting: Setting) -> None:
+    def texts(of: Setting) -> dict[str, str]:
+        return {n: f"{p.command}{p.environment}{p.files}" for n, p in assembly.parts(of).items()}
+
+    moved = replace(setting, ports=Ports.choose({"PIPELINE_PORT_EXCHANGE": "18999"}))
+    before, after = texts(setting), texts(moved)
+    assert {name for name in before if before[name] != after[name]} == {"exchange", "ingester"}
+    moved = replace(setting, ports=Ports.choose({"PIPELINE_PORT_KAFKA_1": "18999"}))
+    after = texts(moved)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed >= {"kafka-1", "jobmanager", "ingester", "airflow-scheduler"}
+    assert not changed & {"kafka-2", "kafka-3", "s3", "postgres", "exchange"}
+
+
+def test_what_a_user_gives_to_the_ingester_reaches_it(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPBIT_STREAMS", "trade")
+    monkeypatch.setenv("INGESTER_SILENCE_S", "30")
+    environment = ingester.part(setting).environment
+    assert (environment["UPBIT_STREAMS"], environment["INGESTER_SILENCE_S"]) == ("trade", "30")
+
+
+def test_nothing_tells_the_ingester_which_exchange_it_reads_but_the_url(setting: Setting) -> None:
+    local, live = (ingester.part(replace(setting, source=Source(kind))).environment for kind in ("exchange", "live"))
+    assert {name for name in local if local[name] != live.get(name)} == {"UPBIT_WEBSOCKET_URL", "UPBIT_REST_URL"}
+    assert live["UPBIT_WEBSOCKET_URL"].startswith("wss://")
+    assert set(local) == set(live)
+
+
+def test_a_recording_is_played_as_it_was_recorded(setting: Setting) -> None:
+    part = exchange.part(replace(setting, source=Source("file", path="/data/a b.jsonl", speed=4)))
+    command = list(part.command)
+    assert command[command.index("--replay") + 1] == "/data/a b.jsonl"
+    assert command[command.index("--speed") + 1] == "4"
+    assert "--start" not in command
+
+
+def test_the_live_source_has_no_local_exchange(setting: Setting) -> None:
+    assert "exchange" not in assembly.parts(replace(setting, source=Source("live")))
+
+
+def test_parts_are_chosen_with_all_that_they_need(setting: Setting) -> None:
+    known = assembly.parts(setting)
+    assert assembly.expand(["airflow-scheduler"], known) == ["postgres", "airflow-api", "airflow-scheduler"]
+    assert assembly.expand(["kafka"], known) == list(kafka.NAMES)
+    assert assembly.expand(["ingester"], known) == ["exchange", "ingester"]
+    assert [name for name, part in known.items() if not set(part.needs) <= set(known)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "major"),
+    [
+        ('openjdk version "17.0.9" 2023-10-17', 17),
+        ('openjdk version "21" 2023-09-19', 21),
+        ('java version "1.8.0_392"', 8),
+        ("The operation couldn't be completed", 0),
+    ],
+)
+def test_javas_major_version(text: str, major: int) -> None:
+    assert major_of(text) == major
+
+
+@pytest.fixture
+def unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """A home and parts below a folder that only root enters, as root sees them."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(postgres, "STATE", tmp_path / "state")
+    closed = tmp_path / "root"
+    closed.mkdir(mode=0o700)
+    repository = Path(__file__).resolve().parents[3]
+    return Places(repository, closed / "parts", closed / "home")
+
+
+def test_under_root_the_database_goes_where_its_account_can_go(unreachable: Places, tmp_path: Path) -> None:
+    assert postgres.data_folder(unreachable).is_relative_to(tmp_path / "state")
+    assert postgres.binaries_folder(unreachable).is_relative_to(tmp_path / "state")
+
+
+def test_a_plain_user_keeps_everything_in_the_home(unreachable: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert postgres.data_folder(unreachable) == unreachable.data / "postgres"
+    assert postgres.binaries_folder(unreachable).is_relative_to(unreachable.parts)
+
+
+def test_a_database_stays_where_it_is(unreachable: Places) -> None:
+    """Else a changed mode of some folder above would hide the lake's catalog behind an empty database."""
+    outside = postgres.data_folder(unreachable)
+    inside = unreachable.data / "postgres"
+    inside.mkdir(parents=True)
+    assert postgres.data_folder(unreachable) == inside
+    inside.rmdir()
+    outside.mkdir(parents=True)
+    unreachable.home.parent.chmod(0o755)
+    assert postgres.data_folder(unreachable) == outside
+
+
+def test_a_purge_removes_what_lies_outside(unreachable: Places) -> None:
+    outside = postgres.data_folder(unreachable)
+    outside.mkdir(parents=True)
+    postgres.purge(unreachable)
+    assert not outside.parent.exists()
+
+
+def test_two_homes_have_two_places_outside(unreachable: Places) -> None:
+    other = replace(unreachable, home=unreachable.home.with_name("other"))
+    assert postgres.data_folder(unreachable) != postgres.data_folder(other)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.errors import PipelineError
+from local.places import REPOSITORY, Places
+from local.supervision import make_private_folder, socket_path
+
+
+def test_everything_lies_in_the_checkout_unless_told_otherwise() -> None:
+    places = Places.from_environment({})
+    assert (places.home, places.parts) == (REPOSITORY / ".pipeline" / "home", REPOSITORY / ".pipeline" / "parts")
+
+
+def test_one_folder_has_one_name(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    places = Places.from_environment({"PIPELINE_HOME": str(tmp_path / "link" / "x" / ".." / "home")})
+    assert places.home == tmp_path.resolve() / "home"
+
+
+@pytest.mark.parametrize("character", [",", ":", ";", "%", "'", "$", "\n"])
+def test_a_path_that_the_engines_files_cannot_hold_is_refused(character: str) -> None:
+    with pytest.raises(PipelineError, match=r"(?s)PIPELINE_HOME=.*cannot stand in it"):
+        Places.from_environment({"PIPELINE_HOME": f"/tmp/a{character}b"})
+
+
+def test_a_plain_home_keeps_its_socket() -> None:
+    assert socket_path(Places(REPOSITORY, Path("/p"), Path("/srv/h1"))) == Path("/srv/h1/run/supervisor.sock")
+
+
+@pytest.mark.parametrize("home", ["/srv/a home", "/srv/" + "deep/" * 30, "/srv/집"])
+def test_a_long_or_odd_home_has_its_socket_elsewhere(home: str) -> None:
+    path = socket_path(Places(REPOSITORY, Path("/p"), Path(home)))
+    assert path.is_relative_to("/tmp")
+    assert len(os.fsencode(path)) < 100
+    assert path != socket_path(Places(REPOSITORY, Path("/p"), Path(home + "2"))), "two homes have two sockets"
+
+
+def test_the_longest_names_in_a_plain_home_fit_a_socket() -> None:
+    home = Path("/" + "h" * 65)
+    places = Places(REPOSITORY, Path("/p"), home)
+    assert places.short_run == home / "run"
+    assert len(os.fsencode(places.short_run / "s3" / "filer.sock")) < 108
+    assert len(os.fsencode(socket_path(places))) + len(".65535") < 108, "supervisord adds its pid while it binds"
+
+
+def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(PipelineError, match="belongs to somebody else"):
+        make_private_folder(tmp_path / "link")

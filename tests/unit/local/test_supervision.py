@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local import assembly
+from local.part import Part
+from local.places import Places
+from local.setting import Setting
+from local.supervision import MARK, Supervisor, launch_script, write_private
+
+
+def _run(script: str, tmp_path: Path) -> str:
+    path = tmp_path / "launch.sh"
+    path.write_text(script)
+    return subprocess.run(["/bin/bash", str(path)], capture_output=True, text=True, check=True, env={}).stdout
+
+
+def test_arguments_and_settings_arrive_as_they_are(tmp_path: Path) -> None:
+    odd = """a b'c"d$HOME `id` \\ ; 100% 집"""
+    part = Part("odd", ("/usr/bin/printf", "%s|%s", odd, ""), ready=lambda: True, environment={"ODD": odd})
+    assert _run(launch_script(part), tmp_path) == f"{odd}|"
+    echo = Part("odd", ("/bin/bash", "-c", 'printf %s "$ODD"'), ready=lambda: True, environment={"ODD": odd})
+    assert _run(launch_script(echo), tmp_path) == odd
+
+
+def test_the_script_becomes_the_process(tmp_path: Path) -> None:
+    part = Part("sh", ("/bin/bash", "-c", 'echo "$PPID"'), ready=lambda: True)
+    assert _run(launch_script(part), tmp_path).strip() == str(os.getpid())
+
+
+def _rendered(places: Places, parts: list[Part]) -> configparser.ConfigParser:
+    supervisor = Supervisor(places)
+    supervisor._write(parts)
+    parsed = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
+    parsed.read(places.conf / "supervisord.conf")
+    return parsed
+
+
+def test_a_program_is_bound_to_its_home_and_ends_as_a_group(places: Places) -> None:
+    part = Part("db", ("/bin/true",), ready=lambda: True, stop_signal="INT", stop_s=33)
+    program = _rendered(places, [part])["program:db"]
+    assert f'{MARK}="{places.home}"' in program["environment"]
+    assert (program["stopsignal"], program["stopwaitsecs"]) == ("INT", "33")
+    assert (program["killasgroup"], program["autostart"], program["autorestart"]) == ("true", "false", "true")
+    assert "user" not in program
+
+
+def test_a_changed_file_or_command_changes_the_program_and_nothing_else_does(places: Places) -> None:
+    def environment(command: str = "/bin/true", text: str = "a") -> str:
+        part = Part("db", (command,), ready=lambda: True, files={places.conf / "db.conf": text})
+        return _rendered(places, [part])["program:db"]["environment"]
+
+    assert environment() == environment()
+    assert len({environment(), environment(command="/bin/false"), environment(text="b")}) == 3
+
+
+def test_secrets_are_written_for_their_owner_only(places: Places, setting: Setting) -> None:
+    parts = assembly.parts(setting)
+    Supervisor(places)._write(list(parts.values()))
+    open_to_others = [
+        path
+        for path in places.conf.rglob("*")
+        if path.is_file() and path.stat().st_mode & 0o077 and "secret-" in path.read_text()
+    ]
+    assert open_to_others == []
+
+
+def test_writing_closes_a_file_that_was_open(tmp_path: Path) -> None:
+    path = tmp_path / "s3.json"
+    path.touch(mode=0o644)
+    write_private(path, "secret")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["with blank", "100%", "집"])
+def test_odd_paths_survive_the_configuration(tmp_path: Path, name: str) -> None:
+    places = Places(tmp_path, tmp_path, tmp_path / name)
+    part = Part("db", ("/bin/true",), ready=lambda: True)
+    log = _rendered(places, [part])["program:db"]["stdout_logfile"]
+    assert log.replace("%%", "%") == str(places.logs / "db.log")

@@ -1,0 +1,83 @@
+"""The ingester is restarted when it is dead, red or stuck, and never for what happens around it."""
+
+from __future__ import annotations
+
+import pytest
+
+from upbit_lake.ingester_control import ControlError, ProcessState, ingester_control, process_state
+from upbit_lake.ingester_health import Counters, Observation, Verdict, judge, parse_counters
+from upbit_lake.settings import Settings
+
+RUNS = ProcessState(True, "RUNNING", 500.0)
+BEFORE = Counters(received={"trade": 100}, handled={"trade": 100})
+
+
+def counters(received: float = 200, handled: float = 200, **more: object) -> Counters:
+    return Counters(received={"trade": received}, handled={"trade": handled}, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("word", ["STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"])
+def test_what_is_dead_is_restarted(word: str) -> None:
+    assert judge(Observation(ProcessState(False, word), None), None).verdict is Verdict.RESTART
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [
+        (Observation(RUNS, True, counters=counters()), Verdict.HEALTHY),
+        (Observation(RUNS, False, "loop blocked"), Verdict.RESTART),
+        (Observation(RUNS, None), Verdict.RESTART),
+        (Observation(ProcessState(True, "STARTING", 3.0), None), Verdict.WAITING),
+        (Observation(ProcessState(True, "RUNNING", 3.0), False), Verdict.WAITING),
+        (Observation(RUNS, True, counters=counters(handled=100)), Verdict.RESTART),
+        (Observation(RUNS, True, counters=counters(received=100, handled=100)), Verdict.HEALTHY),
+        (Observation(RUNS, True, counters=None), Verdict.HEALTHY),
+        # Kafka is away for three minutes: it spools, so it stays.
+        (Observation(RUNS, True, counters=counters(undelivered=900, undelivered_s=180)), Verdict.ALARM),
+        # A silent exchange or a finished recording.
+        (Observation(RUNS, True, counters=counters(silent_s={"trade": 500})), Verdict.ALARM),
+        (Observation(RUNS, True, counters=counters(shed={"orderbook": 5})), Verdict.ALARM),
+    ],
+)
+def test_verdicts(seen: Observation, verdict: Verdict) -> None:
+    assert judge(seen, BEFORE).verdict is verdict
+
+
+def test_a_new_process_counts_from_zero_and_is_not_stuck() -> None:
+    seen = Observation(RUNS, True, counters=counters(received=50, handled=0))
+    assert judge(seen, BEFORE).verdict is Verdict.HEALTHY
+    assert judge(seen, None).verdict is Verdict.HEALTHY
+
+
+def test_frames_that_all_go_to_the_dead_letters_are_handled() -> None:
+    text = "\n".join(
+        [
+            "# HELP upbit_ingester_received_total Frames",
+            'upbit_ingester_received_total{stream="trade"} 12.0',
+            'upbit_ingester_spooled_total{stream="trade"} 2.0',
+            'upbit_ingester_dead_lettered_total{stream="trade"} 10.0',
+            'upbit_ingester_reconnects_total{cause="reset",stream="trade"} 1.0',
+            'upbit_ingester_last_received_age_seconds{stream="trade"} 0.5',
+            "upbit_ingester_spool_records 7.0",
+            "upbit_ingester_spool_oldest_seconds 1.5e+00",
+        ]
+    )
+    found = parse_counters(text)
+    assert found.received == {"trade": 12.0}
+    assert found.handled == {"trade": 12.0}
+    assert (found.undelivered, found.undelivered_s) == (7.0, 1.5)
+    assert found.silent_s == {"trade": 0.5}
+
+
+def test_supervisord_s_words() -> None:
+    assert process_state({"statename": "RUNNING", "now": 100, "start": 40}) == ProcessState(True, "RUNNING", 60.0)
+    assert process_state({"statename": "FATAL", "now": 100, "start": 40}) == ProcessState(False, "FATAL")
+
+
+def test_an_unreachable_supervisor_is_one_line(tmp_path: object) -> None:
+    secrets = {"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s", "CATALOG_PASSWORD": "p"}
+    with pytest.raises(ControlError, match="INGESTER_SUPERVISOR_SOCKET is not set"):
+        ingester_control(Settings.from_environment(secrets))
+    control = ingester_control(Settings.from_environment(secrets | {"INGESTER_SUPERVISOR_SOCKET": f"{tmp_path}/none"}))
+    with pytest.raises(ControlError, match="does not answer"):
+        control.state()

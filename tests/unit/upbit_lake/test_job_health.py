@@ -1,0 +1,60 @@
+"""A job's health: RUNNING proves nothing, an empty list proves little, a stale checkpoint proves much."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from upbit_lake.flink_rest import Checkpoint, CheckpointStatus, Cluster, JobSummary
+from upbit_lake.job_health import Observation, Verdict, judge, restarts_within
+
+NOW = 10_000.0
+CLUSTER = Cluster(2, 4, 1)
+JOB = JobSummary("a" * 32, "upbit trade", "RUNNING", int((NOW - 3000) * 1000), 6, 6)
+
+
+def checkpoints(age_s: float) -> CheckpointStatus:
+    return CheckpointStatus(10, 0, Checkpoint(10, "s3://flink/x/chk-10", int((NOW - age_s) * 1000)), None)
+
+
+def seen(*jobs: JobSummary, age_s: float = 5, healthy_s: float = 1000, cluster: Cluster = CLUSTER) -> Observation:
+    return Observation(tuple(jobs), cluster, checkpoints(age_s), healthy_s)
+
+
+@pytest.mark.parametrize(
+    ("observation", "verdict"),
+    [
+        (seen(JOB), Verdict.HEALTHY),
+        (seen(JOB, age_s=119), Verdict.HEALTHY),
+        (seen(JOB, age_s=121), Verdict.UNHEALTHY),
+        (seen(replace(JOB, tasks_running=5)), Verdict.WAITING),
+        (seen(replace(JOB, tasks_running=5), age_s=500), Verdict.UNHEALTHY),
+        (seen(replace(JOB, state="RESTARTING", tasks_running=0)), Verdict.WAITING),
+        (seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500), Verdict.UNHEALTHY),
+        (seen(replace(JOB, tasks_running=0), age_s=500, cluster=Cluster(0, 0, 0)), Verdict.BLOCKED),
+        (seen(healthy_s=59), Verdict.WAITING),
+        (seen(healthy_s=60), Verdict.LOST),
+        (seen(replace(JOB, state="CANCELED"), healthy_s=1), Verdict.LOST),
+        (seen(replace(JOB, state="FAILED"), JOB), Verdict.HEALTHY),
+        (seen(JOB, replace(JOB, jid="b" * 32)), Verdict.DOUBLED),
+    ],
+)
+def test_verdicts(observation: Observation, verdict: Verdict) -> None:
+    assert judge(observation, 120, NOW).verdict is verdict
+
+
+def test_a_young_job_has_time_for_its_first_checkpoint() -> None:
+    young = replace(JOB, start_ms=int((NOW - 30) * 1000))
+    assert judge(Observation((young,), CLUSTER, None, 1000), 120, NOW).verdict is Verdict.HEALTHY
+    assert judge(Observation((JOB,), CLUSTER, None, 1000), 120, NOW).verdict is Verdict.UNHEALTHY
+
+
+def test_a_job_that_restarts_all_the_time_is_unhealthy_though_it_runs() -> None:
+    looping = replace(seen(JOB), restarts=((NOW - 60, 3), (NOW, 14)))
+    assert judge(looping, 120, NOW).verdict is Verdict.UNHEALTHY
+
+
+def test_a_falling_restart_counter_is_a_new_baseline() -> None:
+    assert restarts_within([(NOW - 30, 50), (NOW - 20, 0), (NOW, 2)], NOW) == 2
+    assert restarts_within([(NOW - 10_000, 0), (NOW - 20, 50), (NOW, 51)], NOW) == 1

@@ -1,0 +1,149 @@
+"""What the hourly maintenance decides: what to close, when to yield, how long to keep, what a verdict remembers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from upbit_lake.batch_slot import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
+from upbit_lake.expiry import RetentionError, is_due, parse_retention
+from upbit_lake.flink_rest import Cluster, JobSummary
+from upbit_lake.hours import Hour, PartitionState, Progress
+from upbit_lake.lake_hours import CANDLES, LakeState, partition_states
+from upbit_lake.maintenance import difference, plan_closing
+from upbit_lake.table_columns import table_columns
+from upbit_lake.topic_offsets import group_of
+from upbit_lake.verdicts import Level, Status, Verdict
+from upbit_lake.verification import red_reasons, remember_rows, summary
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NINE = Hour("2026-11-23", "09")
+
+
+def lake_of(*partitions: tuple[str, Hour]) -> LakeState:
+    states: dict[str, list[PartitionState]] = {}
+    for table, hour in partitions:
+        states.setdefault(table, []).append(PartitionState(table, hour, 1, 1, 1, NOW))
+    ended = Progress({}, 0, source_ended=True)
+    return LakeState(states, dict.fromkeys(states, ended), {}, None, NOW, 120)
+
+
+def test_candles_are_recomputed_only_where_trades_changed(contract: Any) -> None:
+    ten = NINE.shifted(1)
+    state = lake_of(("trade", NINE), ("ticker", ten), (CANDLES, ten))
+    closing = plan_closing(contract, state, {})
+    assert closing.candles == [NINE]
+    assert closing.compact == {"trade": [NINE], "ticker": [ten], CANDLES: [NINE, ten]}
+
+
+def test_a_second_run_has_nothing_to_do(contract: Any) -> None:
+    state = lake_of(("trade", NINE), ("ticker", NINE))
+    done = {(item.table, item.hour): item.fingerprint for items in state.states.values() for item in items}
+    assert not plan_closing(contract, state, done)
+
+
+def test_partitions_are_read_from_paimons_names() -> None:
+    row = {"name": "dt=2026-11-23/hh=09", "record_count": 5, "file_count": 2, "size_bytes": 9, "updated_at": NOW}
+    [found] = partition_states("trade", [row])
+    assert (found.hour, found.record_count) == (NINE, 5)
+
+
+def job(name: str, running: int = 2, state: str = "RUNNING") -> JobSummary:
+    return JobSummary("j", name, state, 1, running, 2)
+
+
+@pytest.mark.parametrize(
+    ("slots", "jobs", "yields"),
+    [
+        (1, [job("trade")], None),
+        (0, [job("trade")], "no free slot"),
+        (1, [job("trade", running=0)], "trade waits for its slots"),
+        (1, [job("trade", state="FAILED")], None),
+        (1, [job("compact", running=0)], None),
+    ],
+)
+def test_batch_work_yields_to_streaming_jobs(slots: int, jobs: list[JobSummary], yields: str | None) -> None:
+    problem = slot_problem(Cluster(2, 4, slots), jobs, ["trade"])
+    assert problem is None if yields is None else yields in (problem or "")
+
+
+def test_waiting_for_a_slot_ends_in_a_sentence() -> None:
+    class Busy:
+        def cluster(self) -> Cluster:
+            return Cluster(2, 4, 0)
+
+        def jobs(self) -> list[JobSummary]:
+            return []
+
+    moments = iter(range(100))
+    with pytest.raises(BatchYieldsError, match="next run takes it up"):
+        await_slot(Busy(), ["trade"], 3, clock=lambda: float(next(moments)), sleep=lambda _: None)  # type: ignore[arg-type]
+
+
+def test_a_restarted_job_is_noticed() -> None:
+    before = {"trade": StreamingJob("a", 1, 0), "ticker": StreamingJob("b", 1, 0)}
+    assert disturbed(before, {"trade": StreamingJob("a", 1, 1), "ticker": before["ticker"]}) == ["trade"]
+    assert disturbed(before, {"trade": before["trade"]}) == ["ticker"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("24h", timedelta(hours=24)), (" 45 s", timedelta(seconds=45))])
+def test_retentions(text: str, value: timedelta) -> None:
+    assert parse_retention(text) == value
+
+
+def test_a_retention_that_is_none_is_refused() -> None:
+    with pytest.raises(RetentionError, match="write it like 24h"):
+        parse_retention("a while")
+
+
+def test_daily_work_is_due_once_a_day() -> None:
+    assert is_due(None, NOW)
+    assert not is_due(NOW - timedelta(hours=23), NOW)
+    assert is_due(NOW - timedelta(hours=24), NOW)
+
+
+def test_the_first_changed_total_is_named() -> None:
+    assert difference({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "the compaction changed b from 2 to 3"
+
+
+def test_columns_come_from_the_declaration(contract: Any) -> None:
+    book = table_columns(contract, "orderbook")
+    by_name = {column.name: column for column in book.columns}
+    assert book.identity == ("code", "timestamp")
+    assert by_name["orderbook_units"].required
+    assert by_name["orderbook_units"].type.startswith("ARRAY<ROW<")
+    assert not by_name["level"].required
+    assert by_name["total_ask_size"].total == 'sum(CAST("total_ask_size" AS DECIMAL(38, 8)))'
+
+
+@pytest.mark.parametrize("source", ["trade", "ticker", "orderbook", "dead_letter"])
+def test_the_consumer_groups_are_those_of_the_sources(contract: Any, source: str) -> None:
+    text = (contract.root / "sql" / "sources" / f"kafka_{source}.sql").read_text(encoding="utf-8")
+    assert f"'properties.group.id' = '{group_of(source)}'" in text
+
+
+def verdict(status: Status, rows: int = 10) -> Verdict:
+    return Verdict(Level.STRUCTURAL, "trade", NINE, status, f"trade {NINE}: x", {"rows": rows})
+
+
+def test_an_hour_with_fewer_rows_than_before_is_red() -> None:
+    found = remember_rows(verdict(Status.GREEN, 9), most=10)
+    assert found.status is Status.RED
+    assert "1 fewer than when it was verified before" in found.reason
+    # And stays so until the row is back.
+    assert remember_rows(verdict(Status.GREEN, 9), found.details["most_rows"]).status is Status.RED
+    assert remember_rows(verdict(Status.GREEN, 10), found.details["most_rows"]).status is Status.GREEN
+
+
+def test_rows_of_a_red_hour_are_not_the_measure() -> None:
+    assert remember_rows(verdict(Status.RED, 11), most=10).details["most_rows"] == 10
+
+
+def test_the_last_line_names_what_is_red() -> None:
+    verdicts = [verdict(Status.GREEN), verdict(Status.RED)]
+    assert red_reasons(verdicts) == "1 red: [structural] trade 2026-11-23T09: x"
+    assert red_reasons(verdicts[:1]) is None
+    assert summary(verdicts) == "1 green, 1 red"
+    assert summary([]) == "nothing to do"

@@ -1,0 +1,127 @@
+"""Topics, buckets and tables: what differs is repaired when nothing is lost by it, else named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from upbit_lake.buckets import BucketError, BucketState, state_of
+from upbit_lake.contract import Topic
+from upbit_lake.tables import TableShape, parse_shape, plan_table
+from upbit_lake.topics import FoundTopic, plan_topic, report
+
+TOPIC = Topic(3, 3, {"retention.ms": "100", "min.insync.replicas": "2"}, "t")
+FOUND = FoundTopic("t", "id", 3, 3, {"retention.ms": "100", "min.insync.replicas": "2", "segment.ms": "7"})
+
+
+def test_a_topic_as_wanted_is_unchanged() -> None:
+    assert report(plan_topic(TOPIC, FOUND), FOUND, acted=False) == "unchanged"
+
+
+def test_a_missing_topic_is_created() -> None:
+    assert plan_topic(TOPIC, None).create
+    assert report(plan_topic(TOPIC, None), None, acted=True) == "created"
+    assert report(plan_topic(TOPIC, None), None, acted=False, dry_run=True) == "would be created"
+
+
+def test_a_changed_setting_is_repaired() -> None:
+    found = replace(FOUND, config={**FOUND.config, "retention.ms": "5"})
+    plan = plan_topic(TOPIC, found)
+    assert plan.settings == {"retention.ms": "100"}
+    assert report(plan, found, acted=True) == "repaired: retention.ms was 5, the contract says 100"
+    assert report(plan, found, acted=False).startswith("drift: retention.ms was 5")
+
+
+def test_partitions_grow_only_when_allowed_and_never_shrink() -> None:
+    few, many = replace(FOUND, partitions=1), replace(FOUND, partitions=9)
+    assert "allow growing" in plan_topic(TOPIC, few).drift[0]
+    assert plan_topic(TOPIC, few, grow=True).grow_to == 3
+    assert plan_topic(TOPIC, many, grow=True).grow_to is None
+    assert "cannot take partitions away" in plan_topic(TOPIC, many, grow=True).drift[0]
+
+
+def test_another_replication_is_drift() -> None:
+    found = replace(FOUND, replication=1)
+    assert report(plan_topic(TOPIC, found), found, acted=True).startswith("drift: replication 1")
+
+
+def test_a_missing_bucket_is_told_from_a_foreign_one() -> None:
+    assert [state_of(status) for status in (200, 404, 403)] == [
+        BucketState.PRESENT,
+        BucketState.MISSING,
+        BucketState.FORBIDDEN,
+    ]
+    with pytest.raises(BucketError, match="500"):
+        state_of(500)
+
+
+PRINTED = """CREATE TABLE `lake`.`upbit`.`t` (
+  `dt` VARCHAR(2147483647) NOT NULL,
+  `units` ARRAY<ROW<`a` DECIMAL(17, 8), `b` DECIMAL(17, 8)>> NOT NULL,
+  `note` VARCHAR(2147483647),
+  CONSTRAINT `PK_dt` PRIMARY KEY (`dt`) NOT ENFORCED
+)
+PARTITIONED BY (`dt`)
+WITH (
+  'bucket' = '2',
+  'path' = 's3://x',
+  'write-only' = 'true'
+)
+"""
+WANTED = TableShape(
+    (
+        ("dt", "VARCHAR(2147483647) NOT NULL"),
+        ("units", "ARRAY<ROW<`a` DECIMAL(17, 8), `b` DECIMAL(17, 8)>> NOT NULL"),
+        ("note", "VARCHAR(2147483647)"),
+    ),
+    "`dt`",
+    "`dt`",
+    {"bucket": "2", "write-only": "true"},
+)
+
+
+def test_a_printed_table_is_read_back() -> None:
+    assert parse_shape(PRINTED) == replace(WANTED, options={**WANTED.options, "path": "s3://x"})
+    assert plan_table("`t`", WANTED, parse_shape(PRINTED)).unchanged
+
+
+def test_options_are_set_and_reset() -> None:
+    found = replace(WANTED, options={"bucket": "2", "write-only": "false", "extra": "1"})
+    plan = plan_table("`t`", WANTED, found)
+    assert [statement for statement, _ in plan.repairs] == [
+        "ALTER TABLE `t` SET ('write-only' = 'true')",
+        "ALTER TABLE `t` RESET ('extra')",
+    ]
+    assert not plan.drift
+
+
+def test_an_option_that_needs_a_rewrite_is_only_reported() -> None:
+    plan = plan_table("`t`", WANTED, replace(WANTED, options={"bucket": "4", "write-only": "true"}))
+    assert not plan.repairs
+    assert plan.drift == ("bucket was 4, the file says 2 (cannot be changed in place)",)
+
+
+def test_a_new_nullable_column_at_the_end_is_added() -> None:
+    plan = plan_table("`t`", WANTED, replace(WANTED, columns=WANTED.columns[:2]))
+    assert plan.repairs[0][0] == "ALTER TABLE `t` ADD (`note` VARCHAR(2147483647))"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        WANTED.columns[:1],  # what is missing is NOT NULL
+        (*WANTED.columns, ("more", "INT")),
+        (WANTED.columns[0], WANTED.columns[1], ("note", "INT")),
+        (WANTED.columns[1], WANTED.columns[0], WANTED.columns[2]),
+    ],
+)
+def test_any_other_change_of_columns_is_only_reported(columns: tuple[tuple[str, str], ...]) -> None:
+    plan = plan_table("`t`", WANTED, replace(WANTED, columns=columns))
+    assert plan.drift
+    assert not plan.repairs
+
+
+def test_a_changed_key_is_only_reported() -> None:
+    plan = plan_table("`t`", WANTED, replace(WANTED, primary_key="`dt`, `hh`", partition_keys=""))
+    assert len(plan.drift) == 2
