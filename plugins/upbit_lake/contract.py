@@ -152,11 +152,6 @@ class Contract:
         owned = [stream.topic for stream in self.streams.values() if stream.job == job]
         return (*owned, self.dead_letter.topic) if self.dead_letter.job == job else tuple(owned)
 
-    def tables_of_job(self, job: str) -> tuple[str, ...]:
-        """The stream and dead-letter tables that a job writes (derived tables such as candles excepted)."""
-        owned = [stream.table for stream in self.streams.values() if stream.job == job]
-        return (*owned, self.dead_letter.table) if self.dead_letter.job == job else tuple(owned)
-
 
 @cache
 def load_contract(path: Path = CONTRACT_FILE) -> Contract:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,10 @@ from upbit_lake.flink_gateway import reason_of
 
 HTTP_TIMEOUT_S = 20.0
 POLL_S = 0.2
+# More than `task.cancellation.timeout` in flink/config.yaml, after which a TaskManager with a stuck task ends itself.
+CANCEL_TIMEOUT_S = 120.0
+CANCEL_AGAIN_S = 10.0
+CANCELLING = "CANCELLING"
 FINAL_STATES = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
 
@@ -35,7 +40,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class JobSummary:
-    """A line of `/jobs/overview`. `start_ms`: epoch ms. Tasks counted over all vertices and subtasks."""
+    """A line of `/jobs/overview`. Tasks counted over all vertices and subtasks.
+
+    `start_ms`: epoch ms. `changed_ms`: when the job or one of its tasks last changed its state, likewise.
+    """
 
     jid: str
     name: str
@@ -43,6 +51,7 @@ class JobSummary:
     start_ms: int
     tasks_running: int
     tasks_total: int
+    changed_ms: int = 0
 
     @property
     def final(self) -> bool:
@@ -112,13 +121,23 @@ class FlinkRest:
         entries = data.get("exceptionHistory", {}).get("entries", [])
         return reason_of(entries[0]["stacktrace"]) if entries else None
 
-    def cancel(self, jid: str, timeout_s: float = 60.0) -> None:
-        """Cancel a job and wait until it is final; its retained checkpoints stay."""
+    def cancel(self, jid: str, timeout_s: float = CANCEL_TIMEOUT_S) -> None:
+        """Cancel a job and wait until it is final; its retained checkpoints stay.
+
+        It is asked again while the job is not even CANCELLING: a request that meets a restarting job may be lost.
+        """
         self._call("PATCH", f"/jobs/{jid}?mode=cancel")
-        deadline = self._clock() + timeout_s
-        while not self._is_final(jid):
-            if self._clock() > deadline:
-                raise FlinkRestError(f"job {jid} was cancelled but is not final after {timeout_s:.0f} s")
+        asked = self._clock()
+        deadline = asked + timeout_s
+        while (found := self._entry(jid)) is not None and found["state"] not in FINAL_STATES:
+            now = self._clock()
+            if now > deadline:
+                raise FlinkRestError(f"job {jid} was cancelled but is {described(found)} after {timeout_s:.0f} s")
+            if found["state"] != CANCELLING and now - asked >= CANCEL_AGAIN_S:
+                asked = now
+                # Refused when it has ended since the look, which the next look will see.
+                with suppress(FlinkRestError):
+                    self._call("PATCH", f"/jobs/{jid}?mode=cancel")
             self._sleep(POLL_S)
 
     def stop_with_savepoint(self, jid: str, directory: str, timeout_s: float = 120.0) -> str:
@@ -136,8 +155,8 @@ class FlinkRest:
                 raise FlinkRestError(f"savepoint of job {jid} did not end within {timeout_s:.0f} s")
             self._sleep(POLL_S)
 
-    def _is_final(self, jid: str) -> bool:
-        return all(job.final for job in self.jobs() if job.jid == jid)
+    def _entry(self, jid: str) -> dict[str, Any] | None:
+        return next((item for item in self._call("GET", "/jobs/overview")["jobs"] if item["jid"] == jid), None)
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         try:
@@ -155,8 +174,20 @@ def job_summary(item: Mapping[str, Any]) -> JobSummary:
     """A JobSummary from an entry of `/jobs/overview`."""
     tasks = item["tasks"]
     return JobSummary(
-        item["jid"], item["name"], item["state"], item["start-time"], tasks.get("running", 0), tasks.get("total", 0)
+        item["jid"],
+        item["name"],
+        item["state"],
+        item["start-time"],
+        tasks.get("running", 0),
+        tasks.get("total", 0),
+        item.get("last-modification", 0),
     )
+
+
+def described(item: Mapping[str, Any]) -> str:
+    """State and task counts of an entry of `/jobs/overview`, e.g. `CANCELLING (2 canceling, 4 canceled of 6 tasks)`."""
+    counts = [f"{count} {state}" for state, count in item["tasks"].items() if count and state != "total"]
+    return f"{item['state']} ({', '.join(counts) or 'none'} of {item['tasks'].get('total', 0)} tasks)"
 
 
 def checkpoint_status(data: Mapping[str, Any]) -> CheckpointStatus:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from upbit_lake.flink_rest import CheckpointStatus, Cluster, JobSummary
+from upbit_lake.flink_rest import CANCEL_TIMEOUT_S, CANCELLING, CheckpointStatus, Cluster, JobSummary
 
 LOST_AFTER_S = 60.0
 RESTART_LIMIT = 10
@@ -47,6 +47,7 @@ class Observation:
         checkpoints: of the live job, None when there is none.
         rest_healthy_s: for how long the JobManager has been answering without a break (seconds).
         restarts: (epoch seconds, numRestarts) of the live job as seen in earlier runs, oldest first, now included.
+        slots_needed: the job's parallelism.
     """
 
     jobs: tuple[JobSummary, ...]
@@ -54,6 +55,7 @@ class Observation:
     checkpoints: CheckpointStatus | None
     rest_healthy_s: float
     restarts: Sequence[tuple[float, int]] = ()
+    slots_needed: int = 1
 
 
 def judge(seen: Observation, freshness_s: float, now: float) -> Judgement:
@@ -85,11 +87,18 @@ def _live(job: JobSummary, seen: Observation, freshness_s: float, now: float) ->
         return Judgement(Verdict.UNHEALTHY, f"{looping} restarts within {RESTART_WINDOW_S:.0f} s, {tasks}")
     if job.all_running and age < freshness_s:
         return Judgement(Verdict.HEALTHY, f"RUNNING, {tasks}, {fresh}")
-    if age < freshness_s:
+    if age < freshness_s or (job.state == CANCELLING and now - job.changed_ms / 1000 < CANCEL_TIMEOUT_S):
         return Judgement(Verdict.WAITING, f"{job.state}, {tasks}, {fresh}")
-    if not job.all_running and seen.cluster.slots_total == 0:
-        return Judgement(Verdict.BLOCKED, f"{job.state}, {tasks}, no TaskManager is registered")
+    if not job.all_running and _slots_after_cancel(job, seen.cluster) < seen.slots_needed:
+        slots = f"{seen.cluster.slots_available} of {seen.cluster.slots_total} slots are free"
+        reason = f"{job.state}, {tasks}, {slots} on {seen.cluster.taskmanagers} TaskManager(s)"
+        return Judgement(Verdict.BLOCKED, reason)
     return Judgement(Verdict.UNHEALTHY, f"{job.state}, {tasks}, {fresh}, bound {freshness_s:.0f} s")
+
+
+def _slots_after_cancel(job: JobSummary, cluster: Cluster) -> int:
+    """Free slots if the job were cancelled, at least: one that has a running task gives one back."""
+    return cluster.slots_available + (1 if job.tasks_running else 0)
 
 
 def progress_age_s(job: JobSummary, checkpoints: CheckpointStatus | None, now: float) -> float:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from upbit_lake import restart_ladder
-from upbit_lake.checkpoints import restore_points
-from upbit_lake.contract import Job
+from upbit_lake.contract import Job, Stream
 from upbit_lake.engines import Engines
 from upbit_lake.flink_rest import JobSummary
 from upbit_lake.job_runs import JobRun
@@ -19,8 +18,9 @@ from upbit_lake.jobs import (
     cancel_all,
     fingerprint,
     identities,
-    jobs_named,
+    live_jobs,
     remember,
+    restore_points_of,
     runs,
     start,
     stop_keeping_state,
@@ -111,7 +111,7 @@ def reconcile_job(engines: Engines, job: Job, repair: bool = True, dry_run: bool
 
 def single_live(engines: Engines, job: Job, act: bool = True) -> JobSummary | None:
     """The live job of that name. Of several the oldest stays and the others are cancelled: two write twice."""
-    live = sorted((item for item in jobs_named(engines, job) if not item.final), key=lambda item: item.start_ms)
+    live = live_jobs(engines, job)
     if len(live) > 1 and act:
         log.warning("job %s runs %d times: cancelling all but the oldest", job.name, len(live))
         cancel_all(engines, live[1:])
@@ -123,10 +123,19 @@ def resume(engines: Engines, job: Job) -> Started:
     known = runs(engines, job)
     if not known:
         return start(engines, job, restart_ladder.first_start())
-    anew = restart_ladder.made_anew(known[0], *identities(engines, job))
+    present = identities(engines, job)
+    anew = restart_ladder.made_anew(known[0], *present)
     if anew:
         return renew(engines, job, f"{', '.join(anew)} was made anew")[0]
-    return start(engines, job, ladder(engines, job, known))
+    return start(engines, job, ladder(engines, job, known, restart_ladder.runs_on(known, *present)))
+
+
+def adopt_unknown(engines: Engines, job: Job, jid: str) -> bool:
+    """Remember the live Flink job `jid` unless it is (its submitter died in between); True when it was not."""
+    if any(run.job_id == jid for run in runs(engines, job)):
+        return False
+    remember(engines, job, jid, "adopted")
+    return True
 
 
 def renew(engines: Engines, job: Job, reason: str) -> tuple[Started, list[str]]:
@@ -138,12 +147,17 @@ def renew(engines: Engines, job: Job, reason: str) -> tuple[Started, list[str]]:
     return start(engines, job, restart_ladder.from_earliest(reason)), lost
 
 
-def ladder(engines: Engines, job: Job, known: Sequence[JobRun]) -> Iterator[Rung]:
-    """The rungs of a job that ran before. The last one asks the lake, which is dear: only when it is needed."""
-    checkpoints = engines.contract.checkpoints
-    ids = [run.job_id for run in known]
-    points = restore_points(engines.s3, ids, checkpoints.directory, checkpoints.savepoint_directory)
-    yield from restart_ladder.restored(points)
+def ladder(engines: Engines, job: Job, known: Sequence[JobRun], valid: Sequence[JobRun]) -> Iterator[Rung]:
+    """The rungs of a job that ran before. The last one asks the lake, which is dear: only when it is needed.
+
+    Args:
+        valid: those of the `known` runs whose state is not void.
+    """
+    yield from restart_ladder.restored(restore_points_of(engines, [run.job_id for run in valid]))
+    if len(valid) < len(known):
+        # The lake holds rows of the older topic too: their offsets say nothing about the present one.
+        yield from restart_ladder.from_earliest("older runs stood on other topics or tables")
+        return
     streams = [stream for stream in engines.contract.streams.values() if stream.job == job.name]
     times = [replay_from_ms(engines, stream) for stream in streams]
     certain = [time for time in times if time is not None]
@@ -173,10 +187,17 @@ def _carry_out(engines: Engines, job: Job, plan: JobPlan, live: JobSummary | Non
 def name_lost_hours(engines: Engines, job: Job) -> list[str]:
     """One line a stream table of a renewed job: the hours that cannot be refilled."""
     lines = []
-    with lake_session(engines.gateway, engines.contract, engines.settings, "lost hours", BATCH) as session:
-        for stream in engines.contract.streams.values():
-            if stream.job == job.name:
-                servers = engines.settings.kafka_bootstrap_servers
-                lines.append(hours_after_new_topic(session, engines.contract, stream, servers))
-                log.warning(lines[-1])
+    for stream in engines.contract.streams.values():
+        if stream.job == job.name:
+            lines.append(_lost_hours(engines, stream))
+            log.warning(lines[-1])
     return lines
+
+
+def _lost_hours(engines: Engines, stream: Stream) -> str:
+    contract, settings = engines.contract, engines.settings
+    try:
+        with lake_session(engines.gateway, contract, settings, "lost hours", BATCH) as session:
+            return hours_after_new_topic(session, contract, stream, settings.kafka_bootstrap_servers)
+    except Exception as error:  # whatever it is: a job that was cancelled must be started all the same
+        return f"{stream.table}: the hours that cannot be refilled are unknown ({error})"

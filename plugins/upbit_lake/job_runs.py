@@ -34,6 +34,11 @@ def remember(db: Connection, run: JobRun) -> None:
     query(db, "remember_job_run", values)
 
 
+def forget(db: Connection, job_id: str) -> None:
+    """Forget a run."""
+    query(db, "forget_job_run", {"job_id": job_id})
+
+
 def bootstrapped(db: Connection) -> bool:
     """True once a job has run: before the first bootstrap there is nothing to supervise, close or verify."""
     return bool(query(db, "bootstrapped", {})[0]["bootstrapped"])

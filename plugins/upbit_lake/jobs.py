@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from upbit_lake import job_runs
+from upbit_lake.checkpoints import RestorePoint, restore_points
 from upbit_lake.contract import Contract, Job
 from upbit_lake.engines import Engines
 from upbit_lake.flink_gateway import GatewayError, GatewaySession
@@ -51,14 +53,9 @@ def pipeline_name(contract: Contract, job: Job) -> str:
 
 def live_jobs(engines: Engines, job: Job) -> list[JobSummary]:
     """The non-final Flink jobs of a logical job, oldest first."""
-    found = [item for item in jobs_named(engines, job) if not item.final]
-    return sorted(found, key=lambda item: item.start_ms)
-
-
-def jobs_named(engines: Engines, job: Job) -> list[JobSummary]:
-    """Every Flink job of a logical job's name that the JobManager knows, final ones included."""
     name = pipeline_name(engines.contract, job)
-    return [item for item in engines.flink.jobs() if item.name == name]
+    found = [item for item in engines.flink.jobs() if item.name == name and not item.final]
+    return sorted(found, key=lambda item: item.start_ms)
 
 
 def job_properties(contract: Contract, job: Job) -> dict[str, str]:
@@ -101,15 +98,31 @@ def start(engines: Engines, job: Job, rungs: Iterable[Rung]) -> Started:
     for rung in rungs:
         log.info("starting job %s from %s", job.name, rung.description)
         try:
-            job_id = submit(engines, job, rung)
-            wait_running(engines, job_id)
+            return Started(_attempt(engines, job, rung), rung.description)
         except (GatewayError, JobStartError) as error:
             log.warning("job %s does not start from %s: %s", job.name, rung.description, error)
             failures.append(str(error))
             cancel_all(engines, live_jobs(engines, job))
-            continue
-        return Started(job_id, rung.description)
     raise JobStartError(f"job {job.name} starts from none of {len(failures)} points; last: {failures[-1]}")
+
+
+def _attempt(engines: Engines, job: Job, rung: Rung) -> str:
+    """Submit a job and wait until it runs; one that does not and leaves no state is forgotten."""
+    job_id = submit(engines, job, rung)
+    try:
+        wait_running(engines, job_id)
+    except JobStartError:
+        cancel_all(engines, live_jobs(engines, job))
+        if not restore_points_of(engines, [job_id]):
+            job_runs.forget(engines.db, job_id)
+        raise
+    return job_id
+
+
+def restore_points_of(engines: Engines, job_ids: Sequence[str]) -> list[RestorePoint]:
+    """What these Flink jobs left to restore from, newest first."""
+    checkpoints = engines.contract.checkpoints
+    return restore_points(engines.s3, job_ids, checkpoints.directory, checkpoints.savepoint_directory)
 
 
 def submit(engines: Engines, job: Job, rung: Rung) -> str:
@@ -153,8 +166,15 @@ def identities(engines: Engines, job: Job) -> tuple[Mapping[str, str], Mapping[s
     """(topic → id, table → creation time) of what a job reads and writes; what does not exist is left out."""
     contract = engines.contract
     topics = topic_ids(engines.kafka, contract.topics_of_job(job.name))
-    times = {name: created_ms(engines.s3, contract.lake, name) for name in contract.tables_of_job(job.name)}
+    times = {name: created_ms(engines.s3, contract.lake, name) for name in written_tables(contract, job)}
     return topics, {name: created for name, created in times.items() if created is not None}
+
+
+def written_tables(contract: Contract, job: Job) -> list[str]:
+    """The lake tables that a job's SQL writes, derived ones (candles) included."""
+    text = (contract.root / job.sql).read_text(encoding="utf-8")
+    written = set(re.findall(r"INSERT\s+INTO\s+(?:\w+\.)+(\w+)", text, re.IGNORECASE))
+    return [table for table in contract.tables if table in written]
 
 
 def wait_for_slot(

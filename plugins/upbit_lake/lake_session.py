@@ -16,12 +16,12 @@ from upbit_lake.sql_files import load_statements, sql_variables
 class Startup:
     """Where the Kafka sources begin when no checkpoint is restored. `timestamp_ms` counts for mode `timestamp`.
 
-    Dead letters are few and their rows idempotent: they have their own mode, so that a replay need not date them.
+    Dead letters are few and their rows idempotent: they are always read from the start, so that a replay need not date
+    them.
     """
 
-    mode: str = "group-offsets"
+    mode: str = "earliest-offset"
     timestamp_ms: int = 0
-    dead_letter_mode: str = "group-offsets"
 
 
 BATCH = {"execution.runtime-mode": "batch", "table.dml-sync": "true"}
@@ -47,11 +47,9 @@ def lake_session(
         yield session
 
 
-def declare_sources(
-    session: GatewaySession, contract: Contract, settings: Settings, startup: Startup | None = None
-) -> None:
+def declare_sources(session: GatewaySession, contract: Contract, settings: Settings, startup: Startup) -> None:
     """Declare the temporary tables `kafka_*` of `sql/sources/` in `session`, starting as `startup` says."""
-    session.run_all(source_statements(contract, settings, startup or Startup()))
+    session.run_all(source_statements(contract, settings, startup))
 
 
 def source_statements(contract: Contract, settings: Settings, startup: Startup) -> list[str]:
@@ -59,7 +57,6 @@ def source_statements(contract: Contract, settings: Settings, startup: Startup) 
     variables = sql_variables(contract, settings) | {
         "STARTUP_MODE": startup.mode,
         "STARTUP_TIMESTAMP_MS": str(startup.timestamp_ms),
-        "DEAD_LETTER_STARTUP_MODE": startup.dead_letter_mode,
     }
     files = sorted((contract.root / "sql" / "sources").glob("*.sql"))
     return [statement for path in files for statement in load_statements(path, variables)]

@@ -16,7 +16,7 @@ from upbit_lake.lake_session import Startup
 
 # More than the newest few mean that not the checkpoint is at fault.
 RESTORE_TRIES = 2
-EARLIEST = Startup("earliest-offset", dead_letter_mode="earliest-offset")
+EARLIEST = Startup()
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def replayed(replay_from_ms: int | None) -> Rung:
     """
     if replay_from_ms is None:
         return Rung("the earliest retained record (the lake cannot tell how far it is)", None)
-    startup = Startup("timestamp", replay_from_ms, dead_letter_mode="earliest-offset")
+    startup = Startup("timestamp", replay_from_ms)
     return Rung(f"Kafka time {replay_from_ms} ms, before the lake's last commit", None, startup)
 
 
@@ -59,3 +59,8 @@ def made_anew(run: JobRun, topic_ids: Mapping[str, str], table_ids: Mapping[str,
     topics = [f"topic {name}" for name, known in run.topic_ids.items() if topic_ids.get(name, known) != known]
     tables = [f"table {name}" for name, known in run.table_ids.items() if table_ids.get(name, known) != known]
     return topics + tables
+
+
+def runs_on(known: Sequence[JobRun], topic_ids: Mapping[str, str], table_ids: Mapping[str, int]) -> list[JobRun]:
+    """Those of the `known` runs that stand on the topics and tables as they are now; the state of others is void."""
+    return [run for run in known if not made_anew(run, topic_ids, table_ids)]

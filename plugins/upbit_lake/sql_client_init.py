@@ -9,14 +9,12 @@ from upbit_lake.lake_session import Startup, source_statements
 from upbit_lake.settings import load_settings
 from upbit_lake.sql_files import load_statements, sql_variables
 
-FROM_THE_START = Startup("earliest-offset", dead_letter_mode="earliest-offset")
-
 
 def statements() -> list[str]:
     """Every statement of sql/catalog.sql and sql/sources/, in an order that works, sources read from the start."""
     contract, settings = load_contract(), load_settings()
     catalog = load_statements(contract.root / "sql" / "catalog.sql", sql_variables(contract, settings))
-    sources = source_statements(contract, settings, FROM_THE_START)
+    sources = source_statements(contract, settings, Startup())
     lake = contract.lake
     return [*catalog, *sources, f"USE CATALOG {lake.catalog}", f"USE {lake.database}"]
 

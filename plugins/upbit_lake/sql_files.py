@@ -83,10 +83,6 @@ def sql_variables(contract: Contract, settings: Settings) -> dict[str, str]:
     }
 
 
-def _literal(value: str) -> str:
-    return value if isinstance(value, RawSql) else value.replace("'", "''")
-
-
 def _code(piece: str) -> str:
     return str(sqlparse.format(piece, strip_comments=True)).strip()
 

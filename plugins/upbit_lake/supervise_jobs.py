@@ -15,9 +15,9 @@ from typing import Any
 from upbit_lake import alarms, budget
 from upbit_lake.contract import Job
 from upbit_lake.engines import Engines
-from upbit_lake.flink_rest import FlinkUnreachableError, JobSummary
+from upbit_lake.flink_rest import Cluster, FlinkRestError, FlinkUnreachableError, JobSummary
 from upbit_lake.job_health import RESTART_WINDOW_S, Judgement, Observation, Verdict, judge
-from upbit_lake.job_reconcile import resume, single_live
+from upbit_lake.job_reconcile import adopt_unknown, resume, single_live
 from upbit_lake.jobs import cancel_all, identities, pipeline_name, wait_for_slot
 
 log = logging.getLogger(__name__)
@@ -121,13 +121,31 @@ def observe_all(engines: Engines, memory: Memory, now: float) -> dict[str, Judge
     for name, job in engines.contract.jobs.items():
         known = memory.jobs.setdefault(name, JobMemory())
         mine = tuple(item for item in jobs if item.name == pipeline_name(engines.contract, job))
-        live = next((item for item in mine if not item.final), None)
-        checkpoints = engines.flink.checkpoints(live.jid) if live else None
-        if live:
-            note_restarts(known, live.jid, engines.flink.restarts(live.jid), now)
-        seen = Observation(mine, cluster, checkpoints, now - answering_since, tuple(known.seen))
-        judgements[name] = judge(seen, job.freshness_s, now)
+        try:
+            seen = _observe(engines, job, mine, cluster, now - answering_since, known, now)
+        except FlinkUnreachableError:
+            raise
+        except FlinkRestError as error:
+            judgements[name] = Judgement(Verdict.WAITING, f"it changed during the look: {error}")
+        else:
+            judgements[name] = judge(seen, job.freshness_s, now)
     return judgements
+
+
+def _observe(
+    engines: Engines,
+    job: Job,
+    mine: tuple[JobSummary, ...],
+    cluster: Cluster,
+    healthy_s: float,
+    known: JobMemory,
+    now: float,
+) -> Observation:
+    live = next((item for item in mine if not item.final), None)
+    checkpoints = engines.flink.checkpoints(live.jid) if live else None
+    if live:
+        note_restarts(known, live.jid, engines.flink.restarts(live.jid), now)
+    return Observation(mine, cluster, checkpoints, healthy_s, tuple(known.seen), job.parallelism)
 
 
 def note_answer(memory: Memory, jids: Collection[str], now: float) -> float:
@@ -164,7 +182,8 @@ def _act(engines: Engines, job: Job, judgement: Judgement, known: JobMemory, now
     subject = f"job {job.name}"
     if judgement.verdict is Verdict.HEALTHY:
         alarms.close_alarm(engines.db, subject)
-        return Outcome(f"healthy: {judgement.reason}")
+        adopted = "; this run was not remembered: adopted" if adopt_unknown(engines, job, known.jid) else ""
+        return Outcome(f"healthy: {judgement.reason}{adopted}")
     if judgement.verdict is Verdict.WAITING:
         return Outcome(f"waiting: {judgement.reason}")
     if judgement.verdict is Verdict.BLOCKED:

@@ -13,7 +13,7 @@ CREATE TEMPORARY TABLE kafka_dead_letter (
   'properties.group.id' = 'upbit-lake-dead-letter',
   'properties.auto.offset.reset' = 'earliest',
   'properties.allow.auto.create.topics' = 'false',
-  'scan.startup.mode' = '${DEAD_LETTER_STARTUP_MODE}',
+  'scan.startup.mode' = 'earliest-offset',
   'key.format' = 'raw',
   'key.fields' = 'record_key',
   'value.format' = 'raw',

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS lake.upbit.candle_1m (
   'write-only' = 'true',
   'write-buffer-size' = '16mb',
   'file.format' = 'parquet',
-  'target-file-size' = '128mb',
-  'snapshot.time-retained' = '24 h',
+  'target-file-size' = '${TARGET_FILE_SIZE_MB}mb',
+  'snapshot.time-retained' = '${SNAPSHOT_RETENTION_H} h',
   'commit.user-prefix' = 'candle'
 );

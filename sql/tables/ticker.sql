@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS lake.upbit.ticker (
   'write-only' = 'true',
   'write-buffer-size' = '32mb',
   'file.format' = 'parquet',
-  'target-file-size' = '128mb',
-  'snapshot.time-retained' = '24 h',
+  'target-file-size' = '${TARGET_FILE_SIZE_MB}mb',
+  'snapshot.time-retained' = '${SNAPSHOT_RETENTION_H} h',
   'commit.user-prefix' = 'ticker'
 );

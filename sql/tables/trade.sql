@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS lake.upbit.trade (
   'write-only' = 'true',
   'write-buffer-size' = '32mb',
   'file.format' = 'parquet',
-  'target-file-size' = '128mb',
-  'snapshot.time-retained' = '24 h',
+  'target-file-size' = '${TARGET_FILE_SIZE_MB}mb',
+  'snapshot.time-retained' = '${SNAPSHOT_RETENTION_H} h',
   'commit.user-prefix' = 'trade'
 );

@@ -12,6 +12,7 @@ from pypaimon_rust.datafusion import SQLContext
 
 from upbit_lake.contract import Contract, load_contract
 from upbit_lake.lake_reader import LakeReader
+from upbit_lake.sql_files import load_statements
 
 # 2026-11-23T09:00:00Z
 NINE_MS = 1_795_424_400_000
@@ -26,8 +27,10 @@ class LocalLake:
         self._context.set_current_catalog("lake")
         self._context.set_current_database("upbit")
         self.reader = LakeReader({"warehouse": str(warehouse)}, "upbit")
+        variables = {"TARGET_FILE_SIZE_MB": "128", "SNAPSHOT_RETENTION_H": "24"}
         for table in contract.tables:
-            self.sql(_as_datafusion((contract.root / "sql" / "tables" / f"{table}.sql").read_text(encoding="utf-8")))
+            (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", variables)
+            self.sql(_as_datafusion(ddl))
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
         """Run any statement, writes included."""

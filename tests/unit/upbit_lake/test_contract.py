@@ -21,7 +21,6 @@ def test_the_repository_s_contract_is_valid() -> None:
     assert contract.topics["upbit-trade"].config["min.insync.replicas"] == "2"
     assert contract.streams["trade"].key == ("code", "sequential_id")
     assert contract.topics_of_job("trade") == ("upbit-trade", "upbit-dead-letter")
-    assert contract.tables_of_job("ticker") == ("ticker",)
     assert contract.table_path("trade") == "lake.upbit.trade"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from upbit_lake.flink_gateway import next_token, reason_of
-from upbit_lake.flink_rest import FlinkRestError, checkpoint_status, job_summary, savepoint_location
+from upbit_lake.flink_rest import FlinkRest, FlinkRestError, checkpoint_status, job_summary, savepoint_location
 
 STACK = """<Exception on server side:
 org.apache.flink.table.gateway.api.utils.SqlGatewayException: Failed to execute.
@@ -61,3 +62,35 @@ def test_a_job_without_checkpoints_has_none() -> None:
     )
     assert status.latest is None
     assert status.failed == 1
+
+
+class Cancelled(FlinkRest):
+    """A JobManager that shows a job in `states`, one a second, the last one for ever."""
+
+    def __init__(self, *states: str) -> None:
+        self.now, self.asked, self.states = 0.0, list[float](), states
+        super().__init__("http://jobmanager", clock=lambda: self.now, sleep=self.tick)
+
+    def tick(self, _: float) -> None:
+        self.now += 1
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ARG002 (as the client's)
+        if method == "PATCH":
+            self.asked.append(self.now)
+            return {}
+        state = self.states[min(int(self.now), len(self.states) - 1)]
+        tasks = {"total": 6, "running": 0, "canceling": 2, "canceled": 4}
+        return {"jobs": [{"jid": "j1", "name": "n", "state": state, "start-time": 1, "tasks": tasks}]}
+
+
+def test_a_job_that_does_not_become_cancelling_is_asked_again() -> None:
+    rest = Cancelled(*["RESTARTING"] * 25, *["CANCELLING"] * 30, "CANCELED")
+    rest.cancel("j1")
+    assert rest.asked == [0, 10, 20]
+
+
+def test_a_cancel_outlasts_flinks_own_timeout_and_says_what_it_saw() -> None:
+    rest = Cancelled("CANCELLING")
+    with pytest.raises(FlinkRestError, match=r"CANCELLING \(2 canceling, 4 canceled of 6 tasks\) after 120 s"):
+        rest.cancel("j1")
+    assert rest.asked == [0]

@@ -22,6 +22,10 @@ def seen(*jobs: JobSummary, age_s: float = 5, healthy_s: float = 1000, cluster: 
     return Observation(tuple(jobs), cluster, checkpoints(age_s), healthy_s)
 
 
+def cancelling(for_s: float) -> JobSummary:
+    return replace(JOB, state="CANCELLING", tasks_running=0, changed_ms=int((NOW - for_s) * 1000))
+
+
 @pytest.mark.parametrize(
     ("observation", "verdict"),
     [
@@ -33,6 +37,12 @@ def seen(*jobs: JobSummary, age_s: float = 5, healthy_s: float = 1000, cluster: 
         (seen(replace(JOB, state="RESTARTING", tasks_running=0)), Verdict.WAITING),
         (seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500), Verdict.UNHEALTHY),
         (seen(replace(JOB, tasks_running=0), age_s=500, cluster=Cluster(0, 0, 0)), Verdict.BLOCKED),
+        # A TaskManager is gone: whoever cancels the job cannot start another in its place.
+        (seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500, cluster=Cluster(1, 2, 0)), Verdict.BLOCKED),
+        # A running task holds a slot, which a cancel would free.
+        (seen(replace(JOB, tasks_running=5), age_s=500, cluster=Cluster(1, 2, 0)), Verdict.UNHEALTHY),
+        (seen(cancelling(119), age_s=500), Verdict.WAITING),
+        (seen(cancelling(121), age_s=500), Verdict.UNHEALTHY),
         (seen(healthy_s=59), Verdict.WAITING),
         (seen(healthy_s=60), Verdict.LOST),
         (seen(replace(JOB, state="CANCELED"), healthy_s=1), Verdict.LOST),
@@ -53,6 +63,11 @@ def test_a_young_job_has_time_for_its_first_checkpoint() -> None:
 def test_a_job_that_restarts_all_the_time_is_unhealthy_though_it_runs() -> None:
     looping = replace(seen(JOB), restarts=((NOW - 60, 3), (NOW, 14)))
     assert judge(looping, 120, NOW).verdict is Verdict.UNHEALTHY
+
+
+def test_a_job_needs_as_many_slots_as_its_parallelism() -> None:
+    wide = replace(seen(replace(JOB, tasks_running=0), age_s=500), slots_needed=2)
+    assert judge(wide, 120, NOW).verdict is Verdict.BLOCKED
 
 
 def test_a_falling_restart_counter_is_a_new_baseline() -> None:

@@ -61,7 +61,6 @@ def test_the_ladder_tries_the_newest_points_then_replays() -> None:
 def test_the_committed_group_offsets_are_never_used() -> None:
     rungs = [*restart_ladder.first_start(), *restart_ladder.from_earliest("x"), restart_ladder.replayed(1)]
     assert all(rung.startup.mode in ("earliest-offset", "timestamp") for rung in rungs)
-    assert all(rung.startup.dead_letter_mode == "earliest-offset" for rung in rungs)
 
 
 @pytest.mark.parametrize(

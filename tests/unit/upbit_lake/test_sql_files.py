@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from upbit_lake.contract import load_contract
@@ -59,7 +61,7 @@ def test_each_job_s_file_gives_exactly_one_job() -> None:
 
 
 def test_sources_start_where_they_are_told() -> None:
-    statements = source_statements(load_contract(), SETTINGS, Startup("timestamp", 1234, "earliest-offset"))
+    statements = source_statements(load_contract(), SETTINGS, Startup("timestamp", 1234))
     trade = next(statement for statement in statements if "kafka_trade (" in statement)
     assert "'scan.startup.mode' = 'timestamp'" in trade
     assert "'scan.startup.timestamp-millis' = '1234'" in trade
@@ -72,3 +74,13 @@ def test_every_table_of_the_contract_is_created_by_its_file() -> None:
     for table in contract.tables:
         (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", sql_variables(contract, SETTINGS))
         assert f"CREATE TABLE IF NOT EXISTS {contract.table_path(table)} (" in ddl
+
+
+def test_the_tables_take_their_bounds_from_the_contract() -> None:
+    contract = load_contract()
+    bounds = replace(contract.hours, snapshot_retention_h=7, target_file_size_mb=9)
+    variables = sql_variables(replace(contract, hours=bounds), SETTINGS)
+    for table in contract.tables:
+        (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", variables)
+        assert "'snapshot.time-retained' = '7 h'" in ddl
+        assert "'target-file-size' = '9mb'" in ddl
