@@ -26,6 +26,7 @@ TRADE_SHARE, TICKER_SHARE = 0.15, 0.25
 PUBLISH_DELAY_MS = (36, 58)
 BOOK_GRID_MS = 100
 MIN_ORDER_KRW = 5_000
+MAX_SIZE = 10**11 * UNIT  # in 1e-8; a market of 0.0008 KRW would otherwise show sizes that no client's column takes
 
 Published = Mapping[tuple[Stream, str], Event]
 
@@ -192,7 +193,7 @@ class LocalMarket:
         return self._worth(self._random.lognormvariate(11.5, 1.6) + MIN_ORDER_KRW, price)
 
     def _worth(self, krw: float, price: int) -> int:
-        return max(int(krw * UNIT) * UNIT // price, 1)
+        return min(max(int(krw * UNIT) * UNIT // price, 1), MAX_SIZE)
 
 
 def _grid(code: _Code, now: int) -> int:

@@ -159,7 +159,7 @@ class ExchangeServer:
                     wanted[wish.stream, code] = depths if depth in depths else (*depths, depth)
         client.realtime = wanted
         client.write(snapshots)
-        self._start_clock(wanted)
+        self._start_clock()
 
     def _snapshots(self, wish: protocol.Wish, wanted: Format) -> list[bytes]:
         last = self._exchange.board.last
@@ -171,14 +171,16 @@ class ExchangeServer:
             if event is not None
         ]
 
-    def _start_clock(self, wanted: dict[tuple[Stream, str], tuple[int, ...]]) -> None:
-        """The market waits for its first full audience; a narrower one gets it 2 s later."""
+    def _start_clock(self) -> None:
+        """The market waits for a full audience (of all sockets), or for 2 s without another subscription."""
+        wanted = {event for client in self._clients for event in client.realtime}
         if self._exchange.clock.running or not wanted:
             return
-        if all((stream, code) in wanted for stream in STREAMS for code in self._exchange.codes):
-            self._exchange.let_go()
-        elif self._let_go is None:
-            self._let_go = asyncio.get_running_loop().call_later(NARROW_WAIT_S, self._exchange.let_go)
+        if self._let_go is not None:
+            self._let_go.cancel()
+        full = all((stream, code) in wanted for stream in STREAMS for code in self._exchange.codes)
+        wait_s = 0.0 if full else NARROW_WAIT_S
+        self._let_go = asyncio.get_running_loop().call_later(wait_s, self._exchange.let_go)
 
     # --- REST ------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 MICROSECONDS = 1_000_000_000_000_000  # an order book's timestamp above this is in microseconds
 
+_SPACES = (b" ", b"\n", b"\t", b"\r")
 _INT64_MAX = 2**63 - 1
 _CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
 _CODE_MEMBER = re.compile(rb'"(?:code|market)"\s*:\s*"([0-9A-Z]{1,20}-[0-9A-Z._]{1,40})"')
@@ -48,6 +49,7 @@ class Accepted:
     event_ms: int
     snapshot: bool
     sequential_id: int  # of a trade, else 0
+    key: tuple[int, bytes]  # with the code the stream's key: what has it has the event
     unknown_fields: tuple[str, ...] = ()
 
 
@@ -127,8 +129,10 @@ class Gate:
         members = len(values) - values.count(ABSENT) - values.count(UNSET)
         if isinstance(frame, OrderbookFrame):
             members += OrderbookUnit.MEMBERS * self._check_units(bytes(frame.orderbook_units))
-        unknown = () if data.count(b'":') == members else self._look_closely(data)
-        return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, unknown)
+        # A name that is spelled `"name" :` is not counted; the wire's frames have no space.
+        ordinary = data.count(b'":') == members and not any(space in data for space in _SPACES)
+        unknown = () if ordinary else self._look_closely(data)
+        return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, _key(frame), unknown)
 
     def _check_numbers(self, frame: Frame) -> None:
         for name, column in self._columns:
@@ -183,11 +187,12 @@ class Gate:
 def _ordinary_units_pattern() -> bytes:
     fields = b",".join(b'"%s":%s' % (name.encode(), plain_pattern(*width)) for name, width in UNIT_WIDTHS.items())
     unit = rb"\{" + fields + rb"\}"
-    return rb"\[(?:" + unit + rb"(?:," + unit + rb")*)?\]"
+    return rb"\[(?:" + unit + rb"(?:," + unit + rb")*+)?+\]"
 
 
 def _usable_code(frame: Frame) -> str | None:
-    code = frame.code or frame.market
+    # Like the SQL: a code that is there counts, were it empty.
+    code = frame.market if frame.code is None or frame.code is UNSET else frame.code
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
@@ -218,6 +223,15 @@ def _sequential_id(frame: Frame) -> int:
     if not 0 < frame.sequential_id <= _INT64_MAX:
         raise _MisfitError(f"sequential_id {str(frame.sequential_id)[:30]} is no positive 64-bit integer")
     return frame.sequential_id
+
+
+def _key(frame: Frame) -> tuple[int, bytes]:
+    if isinstance(frame, TradeFrame):
+        return frame.sequential_id, b""
+    if isinstance(frame, TickerFrame):
+        return frame.timestamp, bytes(frame.acc_trade_volume)
+    assert isinstance(frame, OrderbookFrame)
+    return frame.timestamp, b""
 
 
 def _check_utf8(data: bytes) -> None:

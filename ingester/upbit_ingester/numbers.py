@@ -13,7 +13,8 @@ _EXPONENT_MAX_DIGITS = 6  # beyond, Decimal itself overflows; no price has such 
 
 def plain_pattern(precision: int, scale: int) -> bytes:
     """A regular expression for the ordinary spelling (no exponent) of what fits DECIMAL(precision, scale)."""
-    return rb"-?(?:0|[1-9][0-9]{0,%d})(?:\.[0-9]{1,%d}0*)?" % (precision - scale - 1, scale)
+    # Possessive throughout: 30 levels of numbers that end in zeros would otherwise be tried in every division.
+    return rb"-?+(?:0|[1-9][0-9]{0,%d}+)(?:\.[0-9]{1,%d}+0*+)?+" % (precision - scale - 1, scale)
 
 
 class DecimalColumn:

@@ -132,6 +132,19 @@ def silent(client: ClientConnection, seconds: float = 0.6) -> bool:
     return False
 
 
+def test_the_clock_waits_for_a_full_audience_over_several_sockets(start: Callable[..., Exchange]) -> None:
+    exchange = start("--codes", str(CODES), "--start", "2026-01-02T03:04:05Z", "--speed", "12")
+    codes = exchange.codes()
+    with socket_to(exchange) as ticker, socket_to(exchange) as trade, socket_to(exchange) as book:
+        for client, stream in ((ticker, "ticker"), (trade, "trade")):
+            ask(client, {"type": stream, "codes": codes})
+            received(client, CODES)
+            assert silent(client, 1.3), "less than 2 s after the last subscription"
+        assert not exchange.status()["running"]
+        ask(book, {"type": "orderbook", "codes": codes})
+        awaited(lambda: exchange.status()["running"], seconds=1)
+
+
 def test_a_snapshot_per_code_and_stream_then_exactly_the_ledger_in_its_order(exchange: Exchange) -> None:
     codes = exchange.codes()
     assert len(codes) == CODES

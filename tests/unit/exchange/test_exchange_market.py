@@ -13,6 +13,7 @@ from upbit_exchange.book import Book, Side, down, on_grid, tick, up
 from upbit_exchange.market import LocalMarket
 from upbit_exchange.spelling import UNIT
 from upbit_exchange.wire import STREAMS, Event
+from upbit_ingester.gate import Accepted, Gate
 
 START = 1_795_392_000_000 - 90_000  # 90 s before a UTC midnight
 CODES = 8
@@ -49,6 +50,22 @@ def test_same_seed_same_events_however_often_they_are_taken() -> None:
     assert whole.take(START + 20_000, 10**9) == taken
     assert len(taken) > 1000
     assert other.take(START + 20_000, 10**9) != taken
+
+
+def test_every_listed_market_passes_the_ingesters_gate() -> None:
+    """Coins of a thousandth of a won trade in sizes near what the lake's columns hold."""
+    gates = {stream: Gate(stream) for stream in STREAMS}
+    source = LocalMarket(listing.markets(250), 1000, 1, START, spelling.dotted)
+    published = source.initial() + source.take(START + 5_000, 10**9)
+    refused = [event.frame for event in published if not isinstance(gates[event.stream].check(event.frame), Accepted)]
+    assert len({event.code for event in published}) == 250
+    assert refused == []
+
+
+@pytest.mark.parametrize("price", [1, 79_400])
+def test_the_cheapest_price_draws_sizes_that_every_column_takes(price: int) -> None:
+    source = market()
+    assert max(source._size(price) for _ in range(2000)) < 10**20
 
 
 def test_rate_and_shares(events: list[Event]) -> None:

@@ -80,16 +80,22 @@ def test_every_column_of_the_exchange_is_known(stream: str) -> None:
 
 
 def test_real_frames_pass() -> None:
-    assert check(TRADE) == Accepted("KRW-BTC", 1787728554797, True, 17877285547970000)
-    assert check(TRADE_LIVE) == Accepted("KRW-BTC", 1785395043779, False, 17853950437790001)
-    assert check(TRADE_2021) == Accepted("BTC-ITAM", 1618678272000, False, 16186782720000000)
-    assert check(TICKER, "ticker") == Accepted("KRW-BTC", 1676965262177, False, 0)
-    assert check(ORDERBOOK, "orderbook") == Accepted("KRW-BTC", 1790134743006, False, 0)
-    assert check(ORDERBOOK_PLAIN, "orderbook") == Accepted("KRW-ETH", 1787727947404, True, 0)
+    assert check(TRADE) == Accepted("KRW-BTC", 1787728554797, True, 17877285547970000, (17877285547970000, b""))
+    assert check(TRADE_LIVE) == Accepted("KRW-BTC", 1785395043779, False, 17853950437790001, (17853950437790001, b""))
+    assert check(TRADE_2021) == Accepted("BTC-ITAM", 1618678272000, False, 16186782720000000, (16186782720000000, b""))
+    assert check(TICKER, "ticker") == Accepted("KRW-BTC", 1676965262177, False, 0, (1676965262177, b"2429.58834336"))
+    assert check(ORDERBOOK, "orderbook") == Accepted("KRW-BTC", 1790134743006, False, 0, (1790134743006, b""))
+    assert check(ORDERBOOK_PLAIN, "orderbook") == Accepted("KRW-ETH", 1787727947404, True, 0, (1787727947404, b""))
 
 
 def test_market_in_place_of_code() -> None:
-    assert check(TRADE.replace(b'"code"', b'"market"')) == Accepted("KRW-BTC", 1787728554797, True, 17877285547970000)
+    assert check(TRADE.replace(b'"code"', b'"market"')) == check(TRADE)
+
+
+def test_an_empty_code_beside_a_market_is_refused_as_the_sql_would_take_it() -> None:
+    frame = TRADE.replace(b'"code":"KRW-BTC"', b'"code":"","market":"KRW-BTC"')
+    assert reason(frame).startswith("neither code nor market holds a code")
+    assert isinstance(check(frame.replace(b'"code":""', b'"code":null')), Accepted)
 
 
 def test_microseconds_of_a_book_pass_and_count_as_milliseconds() -> None:
@@ -188,6 +194,8 @@ def test_the_code_is_kept_for_the_dead_letters_key() -> None:
 def test_a_field_that_stands_twice_is_refused() -> None:
     twice = TRADE.replace(b'"ask_bid":"ASK"', b'"ask_bid":"ASK","trade_price":1.0')
     assert reason(twice) == "field 'trade_price' stands twice"
+    hidden = twice.replace(b'"ask_bid":', b'"ask_bid" :')  # spelled so that the colons still add up
+    assert reason(hidden) == "field 'trade_price' stands twice"
     in_a_level = ORDERBOOK.replace(b'"ask_size":0.02054761', b'"ask_size":0.02054761,"ask_size":1')
     assert reason(in_a_level, "orderbook") == "field 'ask_size' stands twice"
 
@@ -221,6 +229,14 @@ def test_a_frame_larger_than_the_topic_takes() -> None:
 def test_every_truncation_is_refused(stream: str) -> None:
     data = SAMPLES[stream]
     assert all(isinstance(check(data[:length], stream), Rejected) for length in range(len(data)))
+
+
+def test_a_deep_book_full_of_zeros_and_one_late_exponent_is_judged_at_once() -> None:
+    """Backtracking through 30 such levels would take longer than the universe has lasted."""
+    level = b'{"ask_price":1.0000000000000,"bid_price":1.00000000000,"ask_size":1.000000000000,"bid_size":2.000000000}'
+    levels = [level] * 29 + [level.replace(b"2.000000000", b"6E-8")]
+    book = re.sub(rb"\[.*\]", b"[" + b",".join(levels) + b"]", ORDERBOOK)
+    assert isinstance(check(book, "orderbook"), Accepted)
 
 
 @given(st.binary(max_size=200))

@@ -1,12 +1,13 @@
 """Numbers are judged by their text; the truth is Python's Decimal over all spellings."""
 
+import re
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_ingester.numbers import DecimalColumn
+from upbit_ingester.numbers import DecimalColumn, plain_pattern
 
 PRICE = DecimalColumn(17, 8)
 
@@ -62,3 +63,11 @@ def json_numbers(draw: st.DrawFn) -> str:
 def test_agrees_with_decimal(text: str, width: tuple[int, int]) -> None:
     column = DecimalColumn(*width)
     assert (column.misfit(text.encode()) is None) == fits_by_decimal(text, *width)
+
+
+@given(st.from_regex(r"(?a)-?[0-9]{1,12}(\.[0-9]{0,10}0{0,6})?", fullmatch=True), st.sampled_from([(17, 8), (20, 10)]))
+def test_the_possessive_pattern_takes_what_the_plain_one_takes(text: str, width: tuple[int, int]) -> None:
+    precision, scale = width
+    plain = rf"-?(?:0|[1-9][0-9]{{0,{precision - scale - 1}}})(?:\.[0-9]{{1,{scale}}}0*)?"
+    ours = re.fullmatch(plain_pattern(*width), text.encode("utf-8"))
+    assert bool(ours) == bool(re.fullmatch(plain, text, re.ASCII))
