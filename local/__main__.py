@@ -21,6 +21,7 @@ def main() -> int:
     try:
         options = parse(sys.argv[1:])
         places = Places.from_environment()
+        places.refuse_foreign_home()
         python = ensure_own_environment(places)
         if os.path.realpath(sys.prefix) != os.path.realpath(places.venv("local")):
             sys.stdout.flush()

@@ -20,7 +20,7 @@ class AirflowApi:
     """One login.
 
     Raises:
-        PipelineError: Airflow refuses a call or does not know a DAG in time.
+        PipelineError: Airflow does not answer, refuses a call or does not know a DAG in time.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -31,7 +31,7 @@ class AirflowApi:
     def trigger(self, dag: str, params: dict[str, Any] | None = None) -> str:
         """Waits until Airflow knows the DAG, unpauses it, starts a run and returns its id."""
         deadline = time.monotonic() + DAG_PATIENCE_S
-        while self._session.get(f"{self.url}/api/v2/dags/{dag}", timeout=30).status_code != 200:
+        while self._call("GET", f"/api/v2/dags/{dag}").status_code != 200:
             if time.monotonic() > deadline:
                 raise PipelineError(f"Airflow does not know {dag}: see ./pipeline logs airflow-dags")
             time.sleep(POLL_S)
@@ -70,14 +70,22 @@ class AirflowApi:
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call below /api/v2."""
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", json=body, timeout=60)
+        answer = self._call(method, f"/api/v2{path}", body)
         if not answer.ok:
             raise PipelineError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
         return dict(answer.json())
 
     def _token(self, setting: Setting) -> str:
         body = {"username": USER, "password": setting.credentials.airflow_password}
-        answer = requests.post(f"{self.url}/auth/token", json=body, timeout=30)
+        answer = self._call("POST", "/auth/token", body)
         if not answer.ok:
             raise PipelineError(f"Airflow at {self.url} refuses its own password ({answer.status_code}): restart it")
         return str(answer.json()["access_token"])
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
+        try:
+            return self._session.request(method, f"{self.url}{path}", json=body, timeout=60)
+        except requests.RequestException as error:
+            raise PipelineError(
+                f"Airflow at {self.url} does not answer ({type(error).__name__}): see ./pipeline logs airflow-api"
+            ) from None

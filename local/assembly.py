@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from local import credentials, java
+from local import credentials, java, kept
 from local.part import Part
 from local.parts import airflow, exchange, flink, ingester, kafka, postgres, s3
 from local.places import Places
@@ -28,7 +28,8 @@ def setting(places: Places, source: Source, environment: Mapping[str, str] = os.
         Ports.of_home(places, environment),
         credentials.load_or_create(places),
         source,
-        java.system_home(environment) or java.bundled_home(places),
+        java.home(places, environment),
+        kept.of_home(places, environment),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from rich.console import Console
@@ -17,7 +16,6 @@ from local.status import end_offsets, exchange_status
 DAG = "bootstrap_pipeline"
 RUN_PATIENCE_S = 900
 ROWS_PATIENCE_S = 300
-WANTED_TABLES = ("ticker", "trade", "orderbook", "candle_1m")
 
 
 def run(setting: Setting, console: Console) -> None:
@@ -33,23 +31,29 @@ def run(setting: Setting, console: Console) -> None:
 
 
 def wait_for_rows(setting: Setting) -> None:
-    """Waits until every stream that has data has rows in the lake, and candles where trades are."""
+    """Waits until each stream that has data has rows in the lake, and candles where trades are.
+
+    Raises:
+        PipelineError: a stream's topic has records, and its table none in time.
+    """
     deadline = time.monotonic() + ROWS_PATIENCE_S
     while True:
         rows = rows_by_table(setting)
-        empty = [name for name in WANTED_TABLES if not rows.get(name)]
-        if set(empty) <= _silent_tables(setting):
+        empty = {table: topic for table, topic in _asked_for(setting).items() if not rows.get(table)}
+        late = time.monotonic() > deadline
+        if late or exchange_status(setting).get("ended"):
+            # No more data will come, or would have by now: what has none owes no rows.
+            empty = {table: topic for table, topic in empty.items() if any(end_offsets(setting, topic).values())}
+        if not empty:
             return
-        if time.monotonic() > deadline:
+        if late:
             raise PipelineError(f"no row in {', '.join(empty)} after {ROWS_PATIENCE_S} s: see ./pipeline status")
         time.sleep(POLL_S)
 
 
-def _silent_tables(setting: Setting) -> set[str]:
-    """Tables that stay empty: their stream is not asked for, or a recording that has ended holds none of it."""
-    streams = read_streams(setting.contract)
-    asked = {name.strip() for name in os.environ.get("UPBIT_STREAMS", "").split(",") if name.strip()}
-    silent = {s.table for s in streams if asked and s.name not in asked}
-    if setting.source.kind == "file" and exchange_status(setting).get("ended"):
-        silent |= {s.table for s in streams if not any(end_offsets(setting, s.topic).values())}
-    return silent | {"candle_1m"} if "trade" in silent else silent
+def _asked_for(setting: Setting) -> dict[str, str]:
+    """The topic that feeds each table, of the streams that the ingester is told to keep."""
+    names = {name.strip() for name in setting.ingester.get("UPBIT_STREAMS", "").split(",") if name.strip()}
+    streams = [stream for stream in read_streams(setting.contract) if not names or stream.name in names]
+    fed = {stream.table: stream.topic for stream in streams}
+    return {**fed, "candle_1m": fed["trade"]} if "trade" in fed else fed

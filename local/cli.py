@@ -57,7 +57,7 @@ def _query(places: Places, options: argparse.Namespace, _: Console) -> int:
 def _sql(places: Places, options: argparse.Namespace, _: Console) -> int:
     from local.sql_client import open_client
 
-    return open_client(_setting(places), options.arguments)
+    open_client(_setting(places), options.arguments)
 
 
 def _logs(places: Places, options: argparse.Namespace, _: Console) -> int:

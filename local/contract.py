@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.places import Places
 
 # The control plane's reader needs the standard library only, so it can judge before anything is installed.
@@ -41,9 +41,8 @@ def refuse_broken(places: Places) -> None:
     environment = {**os.environ, "PYTHONPATH": str(places.repository / "plugins")}
     done = subprocess.run([sys.executable, "-c", _JUDGE], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it cannot be read"]
         where = f"{places.repository / 'pipeline.toml'}: "
-        raise PipelineError(where + said[-1].removeprefix(where))
+        raise PipelineError(where + last_words(done).removeprefix(where))
 
 
 def read_streams(path: Path) -> list[Stream]:
@@ -54,6 +53,14 @@ def read_streams(path: Path) -> list[Stream]:
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise PipelineError(f"{path}: no readable [streams]: {error}; restore it from git") from None
     return [_stream(path, name, section) for name, section in sections.items()]
+
+
+def read_jobs(path: Path) -> list[str]:
+    """The names under which Flink runs the streaming jobs."""
+    jobs = {stream.job for stream in read_streams(path)}
+    with path.open("rb") as handle:
+        database = tomllib.load(handle)["lake"]["database"]
+    return [f"{database} {job}" for job in sorted(jobs)]
 
 
 def _stream(path: Path, name: str, section: dict[str, Any]) -> Stream:

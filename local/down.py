@@ -34,7 +34,7 @@ ORDER = (
 
 
 # All that the runner makes in a home; a purge deletes nothing else, whatever folder PIPELINE_HOME names.
-MADE = ("airflow", "conf", "credentials.json", "data", "logs", "ports.json", "run", "source.json")
+MADE = ("airflow", "conf", "credentials.json", "data", "ingester.json", "logs", "ports.json", "run", "source.json")
 
 
 def down(places: Places, console: Console, *, purge: bool = False, confirmed: bool = False) -> None:

@@ -1,5 +1,15 @@
 """The one error a user of the runner meets."""
 
+from __future__ import annotations
+
+import subprocess
+
 
 class PipelineError(Exception):
     """Its text is one line: what is wrong, where, and what to do."""
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of what a failed command said."""
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return lines[-1] if lines else f"exit code {done.returncode}, nothing said"

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from rich.console import Console
 from local import java, maven
 from local.errors import PipelineError
 from local.places import Places
+from local.self_install import is_whole
 
 # Everything together takes about 3 GB; the rest is what the engines write in their first hour.
 FREE_BYTES_TO_INSTALL = 4 * 2**30
+FLINK_BUILD = "local/flink-build/requirements.lock"
 
 Say = Callable[[str], None]
 
@@ -37,11 +39,13 @@ class Installable:
         name: shown to the user and the stamp's file name.
         made_from: files whose content decides whether the part is up to date.
         make: does it; called with a function that shows progress.
+        whole: False when what lies there cannot be used, whatever its stamp says.
     """
 
     name: str
     made_from: tuple[Path, ...]
     make: Callable[[Say], None]
+    whole: Callable[[], bool] = lambda: True
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
@@ -60,7 +64,7 @@ def parts_to_run(places: Places) -> list[Installable]:
         Installable("kafka", (repository / "local" / "kafka" / "jars.lock",), lambda say: _install_kafka(places, say)),
         Installable(
             "flink",
-            (repository / "flink" / "requirements.lock", repository / "flink" / "jars.lock"),
+            tuple(repository / name for name in ("flink/requirements.lock", "flink/jars.lock", FLINK_BUILD)),
             lambda say: _install_flink(places, say),
         ),
     ]
@@ -86,8 +90,8 @@ def install(places: Places, parts: Iterable[Installable], console: Console) -> N
             return
         _refuse_full_disk(places)
         console.print(f"installing {', '.join(part.name for part in wanted)} into {places.parts}")
+        state: dict[str, str] = {}
         with console.status("") as status, ThreadPoolExecutor(2) as pool:
-            state: dict[str, str] = {}
 
             def make(part: Installable) -> None:
                 def say(text: str) -> None:
@@ -99,18 +103,22 @@ def install(places: Places, parts: Iterable[Installable], console: Console) -> N
                 state.pop(part.name)
                 console.print(f"  {part.name} installed")
 
-            for future in [pool.submit(make, part) for part in wanted]:
-                future.result()
+            try:
+                for future in as_completed([pool.submit(make, part) for part in wanted]):
+                    future.result()
+            finally:
+                # After a failure or Ctrl-C nothing is begun that the next run would do as well.
+                pool.shutdown(cancel_futures=True)
 
 
 def missing(places: Places, parts: Iterable[Installable]) -> list[Installable]:
-    """Those whose stamp is not there, or is of something else than today's lock files."""
-    return [part for part in parts if not _is_done(places.parts / "stamps" / part.name, part)]
+    """Those whose stamp is not there, or is of something else than today's lock files, and what was moved."""
+    return [part for part in parts if not (_is_done(places.stamp(part.name), part) and part.whole())]
 
 
 def _make(places: Places, part: Installable, say: Say) -> None:
     """Makes a part, then stamps it."""
-    stamp = places.parts / "stamps" / part.name
+    stamp = places.stamp(part.name)
     try:
         # What is being changed is not whole any more, whatever it was before.
         stamp.unlink(missing_ok=True)
@@ -161,23 +169,24 @@ def _is_done(stamp: Path, part: Installable) -> bool:
 
 
 def _venv(places: Places, name: str, lock: Path) -> Installable:
+    root = places.venv(name)
+
     def make(_: Say) -> None:
-        root = places.venv(name)
-        if not (root / "bin" / "python").exists():
-            _uv(places, "venv", "--allow-existing", "--python", str(places.python("local")), str(root))
+        if not is_whole(root):
+            _uv(places, "venv", "--clear", "--python", str(places.python("local")), str(root))
         # Byte-compiled: without .pyc files Airflow starts three times slower.
         _uv(
             places, "pip", "sync", "--require-hashes", "--compile-bytecode",
             "--python", str(root / "bin" / "python"), str(lock),
         )  # fmt: skip
 
-    return Installable(name, (lock,), make)
+    return Installable(name, (lock,), make, lambda: is_whole(root))
 
 
-def _uv_target(places: Places, lock: Path, target: Path) -> None:
+def _uv_target(places: Places, lock: Path, target: Path, *options: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     _uv(
-        places, "pip", "install", "--no-deps", "--require-hashes",
+        places, "pip", "install", "--no-deps", "--require-hashes", *options,
         "--python", str(places.python("local")), "--target", str(target), "--requirement", str(lock),
     )  # fmt: skip
 
@@ -194,7 +203,9 @@ def _install_kafka(places: Places, say: Say) -> None:
 
 def _install_flink(places: Places, say: Say) -> None:
     say("Flink")
-    _uv_target(places, places.repository / "flink" / "requirements.lock", places.parts / "flink")
+    # PyPI has Flink as source: what builds it is pinned by hash too.
+    build = ("--build-constraints", str(places.repository / FLINK_BUILD))
+    _uv_target(places, places.repository / "flink" / "requirements.lock", places.parts / "flink", *build)
     for script in (places.flink / "bin").iterdir():
         script.chmod(0o755)
     # One read-only FLINK_HOME serves every home: no log, no example, no Python worker is wanted in it.

@@ -8,15 +8,16 @@ import subprocess
 from string import Template
 from typing import Any
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.setting import Setting
+from local.surroundings import for_parts
 
 
 def command(setting: Setting, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """Argument vector and environment of one call of the reader."""
     python = str(setting.places.python("airflow"))
     environment = {
-        **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+        **for_parts(os.environ),
         **setting.service_environment,
         "PYTHONPATH": str(setting.places.repository / "plugins"),
     }
@@ -28,7 +29,7 @@ def rows(setting: Setting, statement: str) -> list[dict[str, Any]]:
     arguments, environment = command(setting, "--format", "json", statement)
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise PipelineError((done.stderr.strip().splitlines() or ["the lake reader failed"])[-1])
+        raise PipelineError(last_words(done))
     return list(json.loads(done.stdout))
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.places import Places
 
-WITH_DEPENDENCIES = (".", "ingester", "exchange", "local", "local/java", "tests")
+WITH_DEPENDENCIES = (".", "ingester", "exchange", "local", "local/java", "local/flink-build", "tests")
 ALONE = ("flink",)
 JARS = ("local/kafka", "flink")
 
@@ -30,9 +30,7 @@ def lock_everything(places: Places, console: Console) -> None:
 def _run(command: list[str], where: Path) -> None:
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise PipelineError(
-            f"{Path(command[0]).name} in {where}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
-        )
+        raise PipelineError(f"{Path(command[0]).name} in {where}: {last_words(done)}")
 
 
 def _lock_python(places: Places, folder: str, *, alone: bool) -> None:

@@ -71,7 +71,7 @@ def _download(context: object, jar: Jar) -> Path:
         return Path(artifact.resolve())
     except Exception as error:
         raise PipelineError(
-            f"cannot fetch {jar.group}:{jar.artifact}:{jar.version}: {str(error).splitlines()[0]}; "
+            f"cannot fetch {jar.group}:{jar.artifact}:{jar.version}: {str(error) or type(error).__name__}; "
             "check the network and run it again"
         ) from error
 

@@ -23,6 +23,7 @@ class Part:
         needs: names of parts that must be ready before it starts.
         environment: on top of the runner's own.
         files: rendered configuration, written before the start; a change restarts the part.
+        software: names of the installed parts it runs on; another release of one restarts it.
         prepare: runs before each start, must be idempotent (format a disk, migrate a database).
         settle: runs after it is ready, must be idempotent (create databases and roles).
         user: account it runs under when the runner is root, else None.
@@ -39,6 +40,7 @@ class Part:
     needs: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
+    software: tuple[str, ...] = ()
     prepare: Callable[[], None] = nothing
     settle: Callable[[], None] = nothing
     user: str | None = None

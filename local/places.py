@@ -46,6 +46,19 @@ class Places:
                 raise PipelineError(f"{name}={found[name]}: {wrong[0]!r} cannot stand in it: choose another folder")
         return cls(REPOSITORY, found["PIPELINE_PARTS"], found["PIPELINE_HOME"])
 
+    def refuse_foreign_home(self) -> None:
+        """Raises PipelineError when another account made the home: files of two owners would block each other."""
+        try:
+            owner = self.home.stat().st_uid
+        except OSError:
+            return  # not there, or not to be seen: what writes to it says so
+        if owner != os.geteuid():
+            raise PipelineError(f"{self.home} belongs to uid {owner}: run as that account, or set PIPELINE_HOME")
+
+    def stamp(self, part: str) -> Path:
+        """Holds the fingerprint of what an installed part was made from."""
+        return self.venv("local") / "installed" if part == "local" else self.parts / "stamps" / part
+
     def venv(self, name: str) -> Path:
         return self.parts / "venvs" / name
 
@@ -92,6 +105,10 @@ class Places:
     @property
     def source_file(self) -> Path:
         return self.home / "source.json"
+
+    @property
+    def ingester_file(self) -> Path:
+        return self.home / "ingester.json"
 
     @property
     def credentials_file(self) -> Path:

@@ -6,12 +6,14 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
+import shlex
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.places import Places
 
 
@@ -32,20 +34,19 @@ def ensure_own_environment(places: Places) -> Path:
     refuse_other_platforms()
     lock = places.repository / "local" / "requirements.lock"
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
-    root = places.venv("local")
-    stamp = root / "installed"
-    python = root / "bin" / "python"
-    if _is_done(stamp, wanted) and python.exists():
+    root, stamp, python = places.venv("local"), places.stamp("local"), places.python("local")
+    if _is_done(stamp, wanted) and is_whole(root):
         return python
     try:
         root.mkdir(parents=True, exist_ok=True)
         with (root.parent / "local.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            if not (_is_done(stamp, wanted) and python.exists()):
+            if not (_is_done(stamp, wanted) and is_whole(root)):
                 # On stderr: stdout belongs to the command, which may print CSV.
                 print("installing the runner (supervisor, PostgreSQL, S3 store) …", file=sys.stderr, flush=True)
                 # A half-made one is made anew; a whole one that is out of date may be in use by a running home.
-                venv.create(root, with_pip=True, clear=not (stamp.exists() and python.exists()))
+                if not (stamp.exists() and is_whole(root)):
+                    venv.create(root, with_pip=True, clear=True, symlinks=True)
                 _pip(python, lock)
                 stamp.write_text(wanted)
     except OSError as error:
@@ -53,6 +54,16 @@ def ensure_own_environment(places: Places) -> Path:
     except subprocess.CalledProcessError as error:
         raise PipelineError(f"no virtual environment in {root}: {error}; free the disk and run it again") from error
     return python
+
+
+def is_whole(root: Path) -> bool:
+    """True when a virtual environment was made where it lies: its scripts hold its path, so a moved one cannot run."""
+    try:
+        activate = (root / "bin" / "activate").read_text()
+    except OSError:
+        return False
+    made_in = re.search(r"^VIRTUAL_ENV=(.*)$", activate, re.MULTILINE)
+    return made_in is not None and shlex.split(made_in[1]) == [str(root.resolve())] and (root / "bin/python").exists()
 
 
 def _is_done(stamp: Path, wanted: str) -> bool:
@@ -66,5 +77,4 @@ def _pip(python: Path, lock: Path) -> None:
         [*command, "--requirement", str(lock)], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise PipelineError(f"pip could not install {lock}: {reason}; check the network and run it again")
+        raise PipelineError(f"pip could not install {lock}: {last_words(done)}; check the network and run it again")

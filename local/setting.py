@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.credentials import Credentials
@@ -13,11 +14,17 @@ from local.source import Source
 
 @dataclass(frozen=True)
 class Setting:
+    """
+    Attributes:
+        ingester: UPBIT_* and INGESTER_* settings that the user gave, see `local.kept`.
+    """
+
     places: Places
     ports: Ports
     credentials: Credentials
     source: Source
     java_home: Path
+    ingester: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def contract(self) -> Path:

@@ -19,7 +19,12 @@ LIVE_WEBSOCKET = "wss://api.upbit.com/websocket/v1"
 LIVE_REST = "https://api.upbit.com/v1"
 
 # Settings of the local market that are fixed with the source, and what the exchange takes.
-MARKET = {"EXCHANGE_CODES": (1, 2000), "EXCHANGE_RATE": (0.001, 100_000), "EXCHANGE_SEED": (0, 1 << 62)}
+MARKET: dict[str, tuple[type[int] | type[float], float, float]] = {
+    "EXCHANGE_CODES": (int, 1, 2000),
+    "EXCHANGE_RATE": (float, 0.001, 100_000),
+    "EXCHANGE_SEED": (int, 0, 1 << 62),
+    "EXCHANGE_LEDGER_KEEP_GB": (float, 0, 1e6),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Source:
         path, sha256: the recording, for "file".
         speed: exchange seconds in a wall second, until the exchange's clock reaches the present.
         start: ISO 8601 start of the exchange's clock, "" = now (for a recording: its first frame).
-        market: EXCHANGE_* settings (codes, rate, seed) given at the first `up`.
+        market: EXCHANGE_* settings (codes, rate, seed, size of the ledger) given at the first `up`.
     """
 
     kind: str
@@ -68,6 +73,7 @@ def choose(
     Raises:
         PipelineError: another source than this home's, an unknown one, an unreadable recording, a bad start.
     """
+    _refuse_unknown_market(os.environ)
     recorded = load(places)
     if recorded is not None:
         _refuse_other(places, recorded, wanted, speed, _checked_start(start, now))
@@ -80,7 +86,10 @@ def choose(
         text = f"source: {kind} ({why}; from now on fixed for this home, --source chooses otherwise)"
     else:
         kind, text = wanted, f"source: {wanted} (from now on fixed for this home)"
-    return _new(kind, speed, _checked_start(start, now)), text
+    chosen = _new(kind, speed, _checked_start(start, now))
+    if wanted == "live" and not upbit_answers():
+        raise PipelineError(f"{LIVE_REST} does not answer: check the network, or use --source exchange")
+    return chosen, text
 
 
 def record(places: Places, source: Source) -> None:
@@ -101,8 +110,6 @@ def _new(wanted: str, speed: float | None, start: str) -> Source:
     if wanted == "live":
         if speed is not None or start:
             raise PipelineError("--speed and --start are for the local exchange: the live one has its own clock")
-        if not upbit_answers():
-            raise PipelineError(f"{LIVE_REST} does not answer: check the network, or use --source exchange")
         return Source("live")
     if speed is not None and not 0 < speed <= 1000:
         raise PipelineError(f"--speed {speed:g} is outside 0..1000")
@@ -117,16 +124,23 @@ def _new(wanted: str, speed: float | None, start: str) -> Source:
 
 def _market(environment: Mapping[str, str]) -> dict[str, str]:
     """EXCHANGE_* as given. Refused here, not by the exchange: what a home has recorded cannot be corrected."""
-    market = {name: environment[name] for name in MARKET if environment.get(name)}
+    market = {name: text for name, text in environment.items() if name in MARKET and text}
     for name, text in market.items():
-        low, high = MARKET[name]
+        kind, low, high = MARKET[name]
         try:
-            value = float(text) if name == "EXCHANGE_RATE" else int(text)
+            value = kind(text)
         except ValueError:
             value = -1
         if not low <= value <= high:
             raise PipelineError(f"{name}={text!r} is not a number from {low:g} to {high:g}: change it")
     return market
+
+
+def _refuse_unknown_market(environment: Mapping[str, str]) -> None:
+    """A misspelt setting would be ignored in silence."""
+    for name in environment:
+        if name.startswith("EXCHANGE_") and name not in MARKET:
+            raise PipelineError(f"{name} is unknown: use {', '.join(MARKET)}, or unset it")
 
 
 def _checked_start(start: str | None, now: datetime) -> str:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 import subprocess
+from typing import NoReturn
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.setting import Setting
 from local.supervision import make_private_folder, write_private
+from local.surroundings import for_parts
 
 
-def open_client(setting: Setting, arguments: list[str]) -> int:
-    """Runs the client until the user leaves it; extra arguments go to Flink's script (`-f FILE`)."""
+def open_client(setting: Setting, arguments: list[str]) -> NoReturn:
+    """Becomes the client; extra arguments go to Flink's script (`-f FILE`)."""
     places = setting.places
     if not places.bootstrapped.exists():
         raise PipelineError(f"{places.home} holds no lake yet: run ./pipeline up")
     make_private_folder(places.short_run)
-    environment = {**os.environ, **setting.service_environment, "PYTHONPATH": str(places.repository / "plugins")}
+    environment = {
+        **for_parts(os.environ),
+        **setting.service_environment,
+        "PYTHONPATH": str(places.repository / "plugins"),
+        # It draws on the user's terminal.
+        "TERM": os.environ.get("TERM", "dumb"),
+    }
     done = subprocess.run(
         [str(places.python("airflow")), "-m", "upbit_lake.sql_client_init"],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise PipelineError((done.stderr.strip().splitlines() or ["the SQL of the session could not be rendered"])[-1])
+        raise PipelineError(f"the SQL of the session could not be rendered: {last_words(done)}")
     # It holds the catalog's password; the client takes its path for a URI, in which no blank may stand.
     initial = places.short_run / "sql-client-init.sql"
     write_private(initial, done.stdout)
@@ -34,4 +42,4 @@ def open_client(setting: Setting, arguments: list[str]) -> int:
         "FLINK_PID_DIR": str(places.short_run / "flink"),
     }
     script = str(places.flink / "bin" / "sql-client.sh")
-    return subprocess.run([script, "embedded", "-i", str(initial), *arguments], env=flink, check=False).returncode
+    os.execve(script, [script, "embedded", "-i", str(initial), *arguments], flink)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local import assembly
-from local.contract import Stream, read_streams
+from local.contract import Stream, read_jobs, read_streams
 from local.errors import PipelineError
 from local.lake import render, rows
 from local.part import Part
@@ -31,7 +31,7 @@ Section = list[dict[str, Any]]
 
 
 def show(setting: Setting, console: Console, *, as_json: bool) -> int:
-    """Prints the state; returns 0 when every process is healthy and every job runs, else 3."""
+    """Prints the state; returns 0 when all is healthy, else 3."""
     sections: dict[str, Callable[[], Section]] = {
         "processes": lambda: processes(setting),
         "streams": lambda: streams(setting),
@@ -45,8 +45,13 @@ def show(setting: Setting, console: Console, *, as_json: bool) -> int:
     else:
         for title, section in found.items():
             console.print(_table(title, section))
-    healthy = all(p["healthy"] for p in found["processes"]) and all(j["state"] == "RUNNING" for j in found["jobs"])
-    return 0 if healthy else 3
+    return 0 if is_healthy(found, read_jobs(setting.contract)) else 3
+
+
+def is_healthy(found: Mapping[str, Section], jobs: Iterable[str]) -> bool:
+    """True when every process is healthy and each job of the contract runs; other jobs come and go."""
+    states = {job["job"]: job["state"] for job in found["jobs"]}
+    return all(p["healthy"] for p in found["processes"]) and all(states.get(name) == "RUNNING" for name in jobs)
 
 
 def processes(setting: Setting) -> Section:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.part import Part
 from local.places import Places
 from local.surroundings import for_parts
@@ -57,7 +57,7 @@ class Supervisor:
             env=environment, cwd=self._places.home, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            raise PipelineError(f"supervisord did not start: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+            raise PipelineError(f"supervisord did not start: {last_words(done)}")
         deadline = time.monotonic() + 20
         while not self.is_up():
             if time.monotonic() > deadline:
@@ -145,6 +145,8 @@ class Supervisor:
         command = ("/bin/bash", str(script)) if part.user is None else part.command
         digest = hashlib.sha256(script.read_bytes())
         digest.update(json.dumps({str(k): v for k, v in part.files.items()}, sort_keys=True).encode())
+        for stamp in map(self._places.stamp, part.software):
+            digest.update(stamp.read_bytes() if stamp.exists() else b"")
         lines = [
             f"[program:{part.name}]",
             f"command={_escape(shlex.join(command))}",

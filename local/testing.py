@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
@@ -13,16 +16,20 @@ from local.errors import PipelineError
 from local.install import install, parts_to_run, parts_to_test
 from local.places import Places
 
-CODE = ("local", "plugins", "dags", "ingester", "exchange", "tests")
+CODE = ("local", "plugins", "dags", "ingester", "exchange", "sql", "tests")
 TYPED = ("local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "tests")
 
 # What `all` (and so CI) runs, in this order.
 ALL = ("lint", "unit", "dags", "integration", "e2e")
 
+# Suites that need one environment only; the others need engines.
+ALONE = {"lint": "tests", "unit": "tests", "dags": "airflow"}
+
 
 def run_suite(places: Places, suite: str, console: Console) -> int:
     """Runs one suite, or all; returns 0 when everything passed. Raises PipelineError naming the first that failed."""
-    install(places, [*parts_to_run(places), *parts_to_test(places)], console)
+    parts = [*parts_to_run(places), *parts_to_test(places)]
+    install(places, [part for part in parts if part.name == ALONE.get(suite, part.name)], console)
     spent: list[str] = []
     for name in ALL if suite == "all" else (suite,):
         began = time.monotonic()
@@ -82,6 +89,29 @@ def _run(places: Places, *arguments: str, venv: str = "tests") -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")}
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
     environment["PIPELINE_PARTS"] = str(places.parts)
-    done = subprocess.run(command, cwd=places.repository, env=environment, check=False)
-    if done.returncode != 0:
-        raise PipelineError(f"{' '.join(arguments)} failed (exit {done.returncode}): the lines above say where")
+    code = run_to_its_end(command, places.repository, environment)
+    if code != 0:
+        raise PipelineError(f"{' '.join(arguments)} failed (exit {code}): the lines above say where")
+
+
+def run_to_its_end(command: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
+    """Runs a command and returns its exit code; interrupted, it is waited for: pytest then ends the tests' engines."""
+    asked: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        if number == signal.SIGTERM:  # Ctrl-C has reached the child already; a second one would stop its clearing up
+            child.send_signal(signal.SIGINT)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with subprocess.Popen(command, cwd=folder, env=environment) as child:
+        try:
+            for number in before:
+                signal.signal(number, end)
+            code = child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if asked:
+        raise PipelineError("interrupted; what the tests had started was ended")
+    return code

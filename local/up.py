@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from local import assembly, bootstrap, contract, orphans, source
-from local.errors import PipelineError
-from local.install import install, parts_to_run
+from local import assembly, bootstrap, contract, kept, orphans, source
+from local.errors import PipelineError, last_words
+from local.install import FREE_BYTES_TO_INSTALL, install, missing, parts_to_run
 from local.lock import exclusive
 from local.part import Part
 from local.parts import exchange, ingester
@@ -25,7 +25,9 @@ from local.start import Starter
 from local.supervision import Supervisor
 from local.surroundings import for_parts
 
-FREE_GIB_TO_START = "8"
+# GiB. A new home writes its topics, its ledger and a first day of lake; a home that ran has written most of it.
+FREE_FOR_A_NEW_HOME = 8
+FREE_FOR_A_USED_HOME = 2
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,16 @@ def up(places: Places, wanted: Wanted, console: Console) -> None:
     with exclusive(places):
         contract.refuse_broken(places)
         chosen, sentence = source.choose(places, wanted.source, wanted.speed, wanted.start, datetime.now(UTC))
-        refuse_full_disk(places, os.environ)
-        install(places, parts_to_run(places), console)
+        software = parts_to_run(places)
+        refuse_full_disk(places, os.environ, to_install=bool(missing(places, software)))
+        install(places, software, console)
         setting = assembly.setting(places, chosen)
         parts = assembly.parts(setting)
         to_start = _to_start(places, parts, wanted)
-        refuse_wrong_settings(setting, wanted)
+        refuse_wrong_settings(setting)
         source.record(places, chosen)
         setting.ports.record(places)
+        kept.record(places, setting.ingester)
         console.print(sentence)
         supervisor, restarted = adopt_or_start(places, parts, console)
         Starter(
@@ -74,9 +78,11 @@ def up(places: Places, wanted: Wanted, console: Console) -> None:
     tell_what_there_is(setting, console, time.monotonic() - began)
 
 
-def refuse_full_disk(places: Places, environment: Mapping[str, str]) -> None:
-    """Raises PipelineError when the home's disk has less than PIPELINE_MIN_FREE_GIB."""
-    text = environment.get("PIPELINE_MIN_FREE_GIB") or FREE_GIB_TO_START
+def refuse_full_disk(places: Places, environment: Mapping[str, str], *, to_install: bool) -> None:
+    """Raises PipelineError when the home's disk has less than is needed, or than PIPELINE_MIN_FREE_GIB."""
+    needed = float(FREE_FOR_A_USED_HOME if places.bootstrapped.exists() else FREE_FOR_A_NEW_HOME)
+    needed += FREE_BYTES_TO_INSTALL / 2**30 if to_install else 0
+    text = environment.get("PIPELINE_MIN_FREE_GIB") or str(needed)
     try:
         needed = float(text)
     except ValueError:
@@ -89,21 +95,20 @@ def refuse_full_disk(places: Places, environment: Mapping[str, str]) -> None:
         )
 
 
-def refuse_wrong_settings(setting: Setting, wanted: Wanted) -> None:
+def refuse_wrong_settings(setting: Setting) -> None:
     """Asks the parts that read settings of the user's whether they can work with them, before anything starts.
 
     Raises:
         PipelineError: in the part's own words: a broken line of the recording, an unknown stream or code.
     """
-    asked = [] if wanted.only else [ingester.part(setting)]
+    asked = [ingester.part(setting)]
     if setting.source.kind == "file":
         asked.append(exchange.part(setting))
     for part in asked:
         environment = {**for_parts(os.environ), **part.environment}
         done = subprocess.run([*part.command, "--check"], env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise PipelineError(said[-1] if said else f"{part.name} --check ended with {done.returncode}")
+            raise PipelineError(last_words(done))
 
 
 def adopt_or_start(places: Places, parts: dict[str, Part], console: Console) -> tuple[Supervisor, list[str]]:

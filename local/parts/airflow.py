@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.part import Part
 from local.parts.flink import get_json
 from local.ports import LOOPBACK
 from local.setting import Setting
 from local.supervision import socket_path, write_private
+from local.surroundings import for_parts
 
 USER = "admin"
 
@@ -41,6 +42,7 @@ def parts(setting: Setting) -> list[Part]:
             environment=common,
             files=files,
             ports=("airflow",) if component == "api" else (),
+            software=("airflow",),
             needs=needs,
             prepare=prepare,
             ready=lambda: _answers(setting) if component == "api" else _healthy(setting, component),
@@ -127,11 +129,9 @@ def _migrate(setting: Setting) -> None:
     )
     for arguments in (("db", "migrate"), ("pools", "import", str(pools))):
         command = [str(places.venv("airflow") / "bin" / "airflow"), *arguments]
-        done = subprocess.run(
-            command, env={**os.environ, **environment(setting)}, capture_output=True, text=True, check=False
-        )
+        seen = {**for_parts(os.environ), **environment(setting)}
+        done = subprocess.run(command, env=seen, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
-            raise PipelineError(f"airflow {' '.join(arguments)} failed: {reason}")
+            raise PipelineError(f"airflow {' '.join(arguments)} failed: {last_words(done)}")
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(wanted)

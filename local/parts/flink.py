@@ -12,6 +12,7 @@ from local.setting import Setting
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
 SLOTS = 4
+SOFTWARE = ("flink", "java")
 
 
 def parts(setting: Setting) -> list[Part]:
@@ -45,6 +46,7 @@ def parts(setting: Setting) -> list[Part]:
             "CATALOG_JDBC_URL": setting.catalog_environment["CATALOG_JDBC_URL"],
         },
         files=files,
+        software=SOFTWARE,
         ports=("flink_rest", "flink_rpc"),
         prepare=prepare,
         ready=lambda: get_json(f"{rest}/overview") is not None,
@@ -55,6 +57,7 @@ def parts(setting: Setting) -> list[Part]:
             command=(str(scripts / "taskmanager.sh"), "start-foreground", f"-Dtaskmanager.resource-id={name}"),
             environment=environment,
             files=files,
+            software=SOFTWARE,
             prepare=prepare,
             ready=lambda: (get_json(f"{rest}/overview") or {}).get("slots-total") == SLOTS,
         )
@@ -65,6 +68,7 @@ def parts(setting: Setting) -> list[Part]:
         command=(str(scripts / "sql-gateway.sh"), "start-foreground"),
         environment=environment,
         files=files,
+        software=SOFTWARE,
         ports=("gateway",),
         prepare=prepare,
         ready=lambda: get_json(f"{gateway}/info") is not None,

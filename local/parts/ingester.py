@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import requests
 
 from local.part import Part
@@ -11,17 +9,12 @@ from local.ports import LOOPBACK
 from local.setting import Setting
 from local.source import LIVE_REST, LIVE_WEBSOCKET
 
-# Settings of the ingester's own that a user may give to `up`; it judges them itself.
-GIVEN = (
-    "UPBIT_CODES", "UPBIT_STREAMS", "INGESTER_SPOOL_MAX_MB", "INGESTER_SPOOL_SYNC_MS", "INGESTER_IN_FLIGHT_MB",
-    "INGESTER_SILENCE_S", "INGESTER_LOG_LEVEL",
-)  # fmt: skip
-
 
 def part(setting: Setting) -> Part:
     places, ports, local = setting.places, setting.ports, setting.source.is_local
     address = f"{LOOPBACK}:{ports['exchange']}"
     environment = {
+        **setting.ingester,
         "PYTHONPATH": str(places.repository / "ingester"),
         "PIPELINE_CONTRACT": str(setting.contract),
         "UPBIT_WEBSOCKET_URL": f"ws://{address}/websocket/v1" if local else LIVE_WEBSOCKET,
@@ -30,12 +23,12 @@ def part(setting: Setting) -> Part:
         "INGESTER_HTTP_HOST": LOOPBACK,
         "INGESTER_HTTP_PORT": str(ports["ingester"]),
         "INGESTER_SPOOL_DIR": str(places.data / "spool"),
-        **{name: os.environ[name] for name in GIVEN if os.environ.get(name)},
     }
     return Part(
         name="ingester",
         command=(str(places.python("ingester")), "-m", "upbit_ingester"),
         environment=environment,
+        software=("ingester",),
         ports=("ingester",),
         needs=("exchange",) if local else (),
         ready=lambda: _alive(ports.url("ingester")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from confluent_kafka.admin import AdminClient
 
 from local.part import Part
@@ -40,6 +42,7 @@ def _broker(setting: Setting, node: int) -> Part:
         files={properties: _properties(setting, node), logging: _LOGGING},
         ports=(f"kafka_{node}", f"controller_{node}"),
         ready=lambda: all_brokers_answer(setting.ports),
+        software=("kafka", "java"),
         stop_s=60,
     )
 
@@ -66,7 +69,8 @@ def _properties(setting: Setting, node: int) -> str:
             f"advertised.listeners=PLAINTEXT://{LOOPBACK}:{broker}",
             "controller.listener.names=CONTROLLER",
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            f"log.dirs={setting.places.data / f'kafka-{node}'}",
+            # Kafka reads the file as Latin-1: other letters of a path are escaped, as JSON does it.
+            f"log.dirs={json.dumps(str(setting.places.data / f'kafka-{node}'))[1:-1]}",
             "num.partitions=3",
             "default.replication.factor=3",
             "min.insync.replicas=2",

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from local.errors import PipelineError
+from local.errors import PipelineError, last_words
 from local.part import Part
 from local.places import Places
 from local.ports import LOOPBACK
@@ -38,6 +38,7 @@ def part(setting: Setting) -> Part:
         name="postgres",
         command=command,
         ports=("postgres",),
+        software=("local",),
         prepare=lambda: _initialise(setting),
         ready=lambda: _accepts(setting),
         settle=lambda: _create_databases(setting),
@@ -53,7 +54,7 @@ def data_folder(places: Places) -> Path:
     inside, outside = places.data / "postgres", _outside(places) / "postgres"
     if not _is_root() or inside.exists():
         return inside
-    return outside if outside.exists() or not _reachable(places.data) else inside
+    return outside if (outside.exists() and _made(places).exists()) or not _reachable(places.data) else inside
 
 
 def binaries_folder(places: Places) -> Path:
@@ -66,6 +67,11 @@ def binaries_folder(places: Places) -> Path:
 def purge(places: Places) -> None:
     """Removes what lies outside the home."""
     shutil.rmtree(_outside(places), ignore_errors=True)
+
+
+def _made(places: Places) -> Path:
+    """Says where the databases of this home were made: what lies outside without it is of a home that is gone."""
+    return places.data / "postgres.made"
 
 
 def _is_root() -> bool:
@@ -104,18 +110,28 @@ def _copy_binaries(places: Places) -> None:
 
 
 def _initialise(setting: Setting) -> None:
-    binaries, data = binaries_folder(setting.places), data_folder(setting.places)
-    if binaries != _installed(setting.places) / "pginstall" / "bin":
-        _copy_binaries(setting.places)
-    if data.exists():
-        return
+    places, made = setting.places, _made(setting.places)
+    if not made.exists():
+        purge(places)
+    binaries, data = binaries_folder(places), data_folder(places)
+    if binaries != _installed(places) / "pginstall" / "bin":
+        _copy_binaries(places)
+    if not data.exists():
+        if made.exists():
+            raise PipelineError(f"{data} is gone, its home needs it (made in {made.read_text()}): move both back")
+        _initdb(binaries, data, setting.credentials.postgres_password)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_text(str(data))
+
+
+def _initdb(binaries: Path, data: Path, secret: str) -> None:
     # Made under another name first: an initdb that was killed must not pass for a database.
     unfinished = data.with_name("postgres.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True, mode=0o700)
     password = data.with_name("postgres.password")
     password.touch(mode=0o600)
-    password.write_text(setting.credentials.postgres_password)
+    password.write_text(secret)
     account = pwd.getpwnam(UNPRIVILEGED) if _is_root() else None
     if account is not None:
         for path in (unfinished, password):
@@ -130,7 +146,7 @@ def _initialise(setting: Setting) -> None:
     )  # fmt: skip
     password.unlink()
     if done.returncode != 0:
-        raise PipelineError(f"initdb failed in {unfinished}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        raise PipelineError(f"initdb failed in {unfinished}: {last_words(done)}")
     unfinished.replace(data)
 
 

@@ -51,6 +51,7 @@ def part(setting: Setting) -> Part:
         environment={"TMPDIR": str(temporary)},
         files={identities: _identities(setting)},
         ports=("s3", "s3_master", "s3_volume", "s3_filer"),
+        software=("local",),
         prepare=prepare,
         ready=lambda: _healthy(ports.url("s3")),
         stop_s=45,

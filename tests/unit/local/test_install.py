@@ -3,6 +3,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import threading
+import time
+import venv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from local.errors import PipelineError
 from local.install import Installable, Say, flink_folder, install, missing, reason
 from local.maven import Jar
 from local.places import Places
+from local.self_install import is_whole
 
 
 class Bench:
@@ -83,6 +87,48 @@ def test_a_full_disk_on_the_way_is_one_line(places: Places, bench: Bench, consol
     bench.failure = OSError(errno.ENOSPC, "No space left on device", "/parts/flink/x.jar")
     with pytest.raises(PipelineError, match=r"part was not installed: No space .* at /parts/flink/x\.jar: free"):
         install(places, [bench.part], console)
+
+
+def test_after_a_failure_nothing_more_is_begun(places: Places, bench: Bench, console: Console) -> None:
+    """Two are made at a time: the third waits, and the second fails while the first is at work."""
+    failed = threading.Event()
+    begun: list[str] = []
+
+    def make(name: str) -> Installable:
+        def work(_: Say) -> None:
+            begun.append(name)
+            if name == "second":
+                failed.set()
+                raise PipelineError("no network")
+            failed.wait(20)
+            time.sleep(0.2)
+
+        return Installable(name, (bench.lock,), work)
+
+    with pytest.raises(PipelineError, match="no network"):
+        install(places, [make(name) for name in ("first", "second", "third", "fourth")], console)
+    assert "fourth" not in begun
+
+
+def test_a_moved_environment_is_not_whole(tmp_path: Path) -> None:
+    root = tmp_path / "here" / "venv"
+    venv.create(root, symlinks=True)
+    assert is_whole(root)
+    root.parent.rename(tmp_path / "there")
+    assert not is_whole(tmp_path / "there" / "venv")
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    (tmp_path / "there").rename(tmp_path / "here")
+    assert is_whole(root), "back where it was made"
+    (root / "bin" / "python").unlink()
+    assert not is_whole(root)
+    assert not is_whole(tmp_path / "nowhere")
+
+
+def test_what_was_moved_is_made_again(places: Places, bench: Bench, console: Console) -> None:
+    install(places, [bench.part], console)
+    moved = replace(bench.part, whole=lambda: False)
+    install(places, [moved], console)
+    assert bench.made == 2
 
 
 def test_a_small_disk_is_refused_before_anything_is_made(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from local import assembly
-from local.java import major_of
+from local import assembly, java
+from local.errors import PipelineError
 from local.parts import exchange, flink, ingester, kafka, postgres
 from local.places import Places
 from local.ports import Ports
@@ -54,6 +55,15 @@ def test_each_broker_has_its_own_place_and_knows_all_three(setting: Setting) -> 
         assert node["auto.create.topics.enable"] == "false"
 
 
+def test_a_path_with_korean_letters_is_read_by_kafka_as_it_is(setting: Setting, tmp_path: Path) -> None:
+    """Java reads a .properties file as Latin-1 and understands \\uXXXX."""
+    places = replace(setting.places, home=tmp_path / "집 é 𝄞")
+    written = _properties(replace(setting, places=places), 1)["log.dirs"]
+    assert written.isascii()
+    read = written.encode("latin-1").decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16")
+    assert read == str(places.data / "kafka-1")
+
+
 def test_the_largest_frame_fits_a_broker_and_its_followers(setting: Setting) -> None:
     node = _properties(setting, 1)
     assert int(node["message.max.bytes"]) > 8 * 2**20
@@ -74,11 +84,11 @@ def test_a_moved_port_changes_those_who_use_it(setting: Setting) -> None:
     assert not changed & {"kafka-2", "kafka-3", "s3", "postgres", "exchange"}
 
 
-def test_what_a_user_gives_to_the_ingester_reaches_it(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UPBIT_STREAMS", "trade")
-    monkeypatch.setenv("INGESTER_SILENCE_S", "30")
-    environment = ingester.part(setting).environment
-    assert (environment["UPBIT_STREAMS"], environment["INGESTER_SILENCE_S"]) == ("trade", "30")
+def test_what_a_user_gives_to_the_ingester_reaches_it_and_never_moves_it(setting: Setting) -> None:
+    given = {"UPBIT_STREAMS": "trade", "UPBIT_STRAEMS": "typo", "INGESTER_HTTP_PORT": "1"}
+    environment = ingester.part(replace(setting, ingester=given)).environment
+    assert (environment["UPBIT_STREAMS"], environment["UPBIT_STRAEMS"]) == ("trade", "typo")
+    assert environment["INGESTER_HTTP_PORT"] == str(setting.ports["ingester"])
 
 
 def test_nothing_tells_the_ingester_which_exchange_it_reads_but_the_url(setting: Setting) -> None:
@@ -96,6 +106,15 @@ def test_a_recording_is_played_as_it_was_recorded(setting: Setting) -> None:
     assert "--start" not in command
 
 
+def test_the_ledger_is_bounded_unless_the_user_says_otherwise(setting: Setting) -> None:
+    def kept(**market: str) -> str:
+        return exchange.part(replace(setting, source=Source("exchange", market=market))).environment[name]
+
+    name = "EXCHANGE_LEDGER_KEEP_GB"
+    assert float(kept()) > 0
+    assert kept(EXCHANGE_LEDGER_KEEP_GB="0") == "0"
+
+
 def test_the_live_source_has_no_local_exchange(setting: Setting) -> None:
     assert "exchange" not in assembly.parts(replace(setting, source=Source("live")))
 
@@ -111,14 +130,41 @@ def test_parts_are_chosen_with_all_that_they_need(setting: Setting) -> None:
 @pytest.mark.parametrize(
     ("text", "major"),
     [
-        ('openjdk version "17.0.9" 2023-10-17', 17),
-        ('openjdk version "21" 2023-09-19', 21),
-        ('java version "1.8.0_392"', 8),
-        ("The operation couldn't be completed", 0),
+        ('IMPLEMENTOR="Debian"\nJAVA_RUNTIME_VERSION="17.0.9+9"\nJAVA_VERSION="17.0.9"\n', 17),
+        ('JAVA_VERSION="21"', 21),
+        ('JAVA_VERSION="1.8.0_392"', 8),
+        ("", 0),
     ],
 )
 def test_javas_major_version(text: str, major: int) -> None:
-    assert major_of(text) == major
+    assert java.major_of(text) == major
+
+
+def _java(home: Path, version: str) -> Path:
+    """A Java home on paper; returns its `java`."""
+    (home / "bin").mkdir(parents=True)
+    (home / "release").write_text(f'JAVA_VERSION="{version}"\n')
+    (home / "bin" / "java").touch(mode=0o755)
+    return home / "bin" / "java"
+
+
+@pytest.mark.parametrize(("version", "taken"), [("11.0.2", False), ("17.0.9", True), ("21", True), ("24.0.1", False)])
+def test_only_a_java_that_hadoop_can_use_is_taken(tmp_path: Path, version: str, taken: bool) -> None:
+    found = _java(tmp_path / "jdk", version)
+    for environment in ({"JAVA_HOME": str(tmp_path / "jdk"), "PATH": ""}, {"PATH": str(found.parent)}):
+        assert java.system_home(environment) == (tmp_path / "jdk" if taken else None)
+
+
+def test_a_version_managers_shim_is_no_java(tmp_path: Path) -> None:
+    """As asdf and jenv have it: a script in `shims`, nothing in `bin`."""
+    shim = tmp_path / ".asdf" / "shims" / "java"
+    shim.parent.mkdir(parents=True)
+    shim.touch(mode=0o755)
+    (tmp_path / ".asdf" / "release").write_text('JAVA_VERSION="17.0.9"')
+    assert java.system_home({"PATH": str(shim.parent)}) is None
+    newer = _java(tmp_path / "new", "25")
+    older = _java(tmp_path / "old", "17")
+    assert java.system_home({"JAVA_HOME": str(newer.parent.parent), "PATH": str(older.parent)}) == tmp_path / "old"
 
 
 @pytest.fixture
@@ -151,8 +197,35 @@ def test_a_database_stays_where_it_is(unreachable: Places) -> None:
     assert postgres.data_folder(unreachable) == inside
     inside.rmdir()
     outside.mkdir(parents=True)
+    postgres._made(unreachable).write_text(str(outside))
     unreachable.home.parent.chmod(0o755)
     assert postgres.data_folder(unreachable) == outside
+
+
+@pytest.fixture
+def on_paper(unreachable: Places, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    """initdb and the copy of its binaries leave an empty folder."""
+    monkeypatch.setattr(postgres, "_initdb", lambda *given: given[1].mkdir(parents=True))
+    monkeypatch.setattr(postgres, "_copy_binaries", lambda *_: None)
+    return replace(setting, places=unreachable)
+
+
+def test_a_database_of_a_removed_home_is_not_taken_for_this_ones(on_paper: Setting, unreachable: Places) -> None:
+    data = postgres.data_folder(unreachable)
+    postgres._initialise(on_paper)
+    (data / "PG_VERSION").touch()
+    postgres._initialise(on_paper)
+    assert (data / "PG_VERSION").exists(), "a second start keeps it"
+    shutil.rmtree(unreachable.home)
+    postgres._initialise(on_paper)
+    assert not (data / "PG_VERSION").exists()
+
+
+def test_a_home_without_its_database_is_refused(on_paper: Setting, unreachable: Places) -> None:
+    postgres._initialise(on_paper)
+    shutil.rmtree(postgres.data_folder(unreachable))
+    with pytest.raises(PipelineError, match=r"state/.*postgres is gone, its home needs it .*: move both back"):
+        postgres._initialise(on_paper)
 
 
 def test_a_purge_removes_what_lies_outside(unreachable: Places) -> None:

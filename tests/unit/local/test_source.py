@@ -84,7 +84,13 @@ def test_an_unreachable_exchange_is_refused(places: Places, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("EXCHANGE_CODES", "0"), ("EXCHANGE_RATE", "fast"), ("EXCHANGE_SEED", "-1")]
+    ("name", "text"),
+    [
+        ("EXCHANGE_CODES", "0"),
+        ("EXCHANGE_RATE", "fast"),
+        ("EXCHANGE_SEED", "-1"),
+        ("EXCHANGE_LEDGER_KEEP_GB", "-1"),
+    ],
 )
 def test_a_market_that_the_exchange_would_refuse_is_not_recorded(
     places: Places, monkeypatch: pytest.MonkeyPatch, name: str, text: str
@@ -92,6 +98,26 @@ def test_a_market_that_the_exchange_would_refuse_is_not_recorded(
     monkeypatch.setenv(name, text)
     with pytest.raises(PipelineError, match=f"{name}='{text}' is not a number from"):
         choose(places, "exchange", None, None, NOW)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_misspelt_setting_of_the_market_is_refused(
+    places: Places, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    if recorded:
+        record(places, Source("exchange"))
+    monkeypatch.setenv("EXCHANGE_CODE", "40")
+    with pytest.raises(PipelineError, match="EXCHANGE_CODE is unknown: use EXCHANGE_CODES, "):
+        choose(places, "exchange", None, None, NOW)
+
+
+def test_upbit_is_asked_once(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(source, "upbit_answers", lambda: not asked.append(True))  # type: ignore[func-returns-value]
+    for wanted in (None, "live"):
+        choose(places, wanted, None, None, NOW)
+        assert asked == [True]
+        asked.clear()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local import assembly
+from local.install import parts_to_run
 from local.part import Part
 from local.places import Places
 from local.setting import Setting
@@ -57,6 +58,26 @@ def test_a_changed_file_or_command_changes_the_program_and_nothing_else_does(pla
 
     assert environment() == environment()
     assert len({environment(), environment(command="/bin/false"), environment(text="b")}) == 3
+
+
+def test_another_release_of_its_software_changes_the_program(places: Places) -> None:
+    """Else a running part goes on with what was installed before."""
+
+    def environment(release: str) -> str:
+        places.stamp("kafka").parent.mkdir(parents=True, exist_ok=True)
+        places.stamp("kafka").write_text(release)
+        part = Part("db", ("/bin/true",), ready=lambda: True, software=("kafka", "java"))
+        return _rendered(places, [part])["program:db"]["environment"]
+
+    assert environment("1") == environment("1")
+    assert environment("1") != environment("2")
+
+
+def test_every_part_says_what_it_runs_on(setting: Setting) -> None:
+    installed = {"local", "java", *(part.name for part in parts_to_run(setting.places))}
+    for part in assembly.parts(setting).values():
+        assert part.software, part.name
+        assert set(part.software) <= installed, part.name
 
 
 def test_secrets_are_written_for_their_owner_only(places: Places, setting: Setting) -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -29,8 +31,32 @@ QUIET = Console(quiet=True)
 def test_a_disk_that_is_too_small_is_refused(places: Places, text: str, said: str) -> None:
     places.home.mkdir()
     with pytest.raises(PipelineError, match=said):
-        refuse_full_disk(places, {"PIPELINE_MIN_FREE_GIB": text})
-    refuse_full_disk(places, {"PIPELINE_MIN_FREE_GIB": "0"})
+        refuse_full_disk(places, {"PIPELINE_MIN_FREE_GIB": text}, to_install=False)
+    refuse_full_disk(places, {"PIPELINE_MIN_FREE_GIB": "0"}, to_install=True)
+
+
+@pytest.mark.parametrize(("used", "to_install", "needed"), [(False, True, 12), (False, False, 8), (True, False, 2)])
+def test_a_home_that_ran_needs_less_disk(
+    places: Places, monkeypatch: pytest.MonkeyPatch, used: bool, to_install: bool, needed: int
+) -> None:
+    places.run.mkdir(parents=True)
+    if used:
+        places.bootstrapped.touch()
+    free = needed * 2**30
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    refuse_full_disk(places, {}, to_install=to_install)
+    free -= 1
+    with pytest.raises(PipelineError, match=f" {needed} are needed"):
+        refuse_full_disk(places, {}, to_install=to_install)
+
+
+def test_a_home_of_another_account_is_refused(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    places.refuse_foreign_home()
+    places.home.mkdir()
+    places.refuse_foreign_home()
+    monkeypatch.setattr(os, "geteuid", lambda: places.home.stat().st_uid + 1)
+    with pytest.raises(PipelineError, match=r"home belongs to uid \d+: run as that account, or set PIPELINE_HOME"):
+        places.refuse_foreign_home()
 
 
 def test_the_first_start_leaves_the_ingester_to_the_bootstrap(setting: Setting) -> None:

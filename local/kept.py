@@ -1,0 +1,39 @@
+"""What a user tells the ingester (UPBIT_*, INGESTER_*), kept by the home, so that a plain `up` changes none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from local.errors import PipelineError
+from local.places import Places
+
+PREFIXES = ("UPBIT_", "INGESTER_")
+# Set by the runner, not by a user; some of them for those who watch the ingester.
+OURS = frozenset(
+    {
+        "UPBIT_WEBSOCKET_URL", "UPBIT_REST_URL", "INGESTER_HTTP_HOST", "INGESTER_HTTP_PORT", "INGESTER_SPOOL_DIR",
+        "INGESTER_URL", "INGESTER_CONTROL", "INGESTER_SUPERVISOR_SOCKET", "INGESTER_PROCESS",
+    }
+)  # fmt: skip
+
+
+def of_home(places: Places, environment: Mapping[str, str]) -> dict[str, str]:
+    """What was kept, with today's on top; an empty value takes one back. The ingester refuses unknown names."""
+    try:
+        kept = dict(json.loads(places.ingester_file.read_text()))
+    except FileNotFoundError:
+        kept = {}
+    except (OSError, ValueError, TypeError):
+        raise PipelineError(
+            f"{places.ingester_file} cannot be read: remove it and give UPBIT_* and INGESTER_* again"
+        ) from None
+    given = {name: text for name, text in environment.items() if name.startswith(PREFIXES) and name not in OURS}
+    return {name: text for name, text in {**kept, **given}.items() if text}
+
+
+def record(places: Places, settings: Mapping[str, str]) -> None:
+    """Keeps them for the commands to come."""
+    temporary = places.ingester_file.with_suffix(".new")
+    temporary.write_text(json.dumps(dict(settings), indent=1))
+    temporary.replace(places.ingester_file)
