@@ -17,7 +17,7 @@ from local.install import install, parts_to_run, parts_to_test
 from local.places import Places
 
 CODE = ("local", "plugins", "dags", "ingester", "exchange", "sql", "tests")
-TYPED = ("local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "tests")
+TYPED = ("local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "sql/queries", "tests")
 
 # What `all` (and so CI) runs, in this order.
 ALL = ("lint", "unit", "dags", "integration", "e2e")

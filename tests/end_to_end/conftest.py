@@ -7,11 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local.setting import Setting
+from tests import truth
 from tests.home import Home
+from tests.waiting import until
 
 # 40 codes, 12.5 frames in an exchange second: 150 frames in a second of ours until the present is reached.
-SMALL_MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "12.5", "EXCHANGE_SEED": "7"}
+# The lake is compared with the whole ledger, so all of it is kept.
+WHOLE_LEDGER = {"EXCHANGE_LEDGER_KEEP_GB": "0"}
+SMALL_MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "12.5", "EXCHANGE_SEED": "7", **WHOLE_LEDGER}
 SPEED = 12
+# SeaweedFS serves gRPC 10,000 above its ports: they stay below the range that outgoing connections take (32,768).
+PORT_OFFSET = 2500
 
 
 def start_with_two_closed_hours() -> datetime:
@@ -19,10 +26,23 @@ def start_with_two_closed_hours() -> datetime:
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(minutes=80)
 
 
-@pytest.fixture(scope="session")
+def assert_no_trade_is_missing(setting: Setting) -> None:
+    """Every trade published until now reaches the lake, once."""
+    ledger = truth.published(setting.places.data / "ledger")
+    published = {key for keys in ledger.keys["trade"].values() for key in keys}
+
+    def missing() -> set[truth.Key]:
+        found = truth.lake_keys(setting, "trade")
+        assert len(found) == len(set(found)), "a trade stands twice"
+        return published - set(found)
+
+    until("every published trade in the lake", lambda: not missing(), 180, every_s=5)
+
+
+@pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A running pipeline; its first `up` is part of the test."""
-    home = Home(tmp_path_factory.mktemp("pipeline"), port_offset=5000, settings=SMALL_MARKET)
+    home = Home(tmp_path_factory.mktemp("pipeline"), port_offset=PORT_OFFSET, settings=SMALL_MARKET)
     start = start_with_two_closed_hours()
     try:
         done = home.run("up", "--source", "exchange", "--speed", str(SPEED), "--start", start.isoformat())

@@ -18,6 +18,7 @@ from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
 from tests import truth
+from tests.end_to_end.conftest import WHOLE_LEDGER, assert_no_trade_is_missing
 from tests.home import Home
 from tests.waiting import until
 
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 
 # Supervising DAGs look each minute; a JobManager's empty job list counts as lost after another one.
 HEAL_S = 480
-MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "150", "EXCHANGE_SEED": "11"}
+MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "150", "EXCHANGE_SEED": "11", **WHOLE_LEDGER}
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +58,6 @@ def wait_until_fresh(setting: Setting) -> None:
         )
 
     until("the lake is fresh again", newest, HEAL_S, every_s=3)
-
-
-def assert_no_trade_is_missing(setting: Setting) -> None:
-    """Every trade published until now reaches the lake, once."""
-    ledger = truth.published(setting.places.data / "ledger")
-    published = {key for keys in ledger.keys["trade"].values() for key in keys}
-
-    def missing() -> set[truth.Key]:
-        found = truth.lake_keys(setting, "trade")
-        assert len(found) == len(set(found)), "a trade stands twice"
-        return published - set(found)
-
-    until("every published trade in the lake", lambda: not missing(), 180, every_s=5)
 
 
 FAULTS = ["ingester", "taskmanager-1", "kafka-2", "jobmanager"]

@@ -151,7 +151,9 @@ def test_a_wrong_option_fixes_nothing(runner: Runner, arguments: tuple[str, ...]
         ({"PIPELINE_PORT_OFFSET": "90000"}, ("is outside 1024..65535", "change PIPELINE_PORT_")),
         ({"PIPELINE_PORT_AIRFLO": "1"}, ("PIPELINE_PORT_AIRFLO is unknown", "use PIPELINE_PORT_AIRFLOW")),
         ({"UPBIT_STREAMS": "trade,candles"}, ("UPBIT_STREAMS", "'candles'", "known: ticker, trade, orderbook")),
+        ({"UPBIT_STRAEMS": "trade"}, ("UPBIT_STRAEMS: unknown setting", "did you mean UPBIT_STREAMS?")),
         ({"EXCHANGE_RATE": "fast"}, ("EXCHANGE_RATE='fast' is not a number",)),
+        ({"EXCHANGE_CODE": "4"}, ("EXCHANGE_CODE is unknown", "use EXCHANGE_CODES")),
         ({"PIPELINE_PYTHON": "/bin/false"}, ("PIPELINE_PYTHON=/bin/false is no Python 3.11", "unset it")),
         ({"PIPELINE_HOME": "/tmp/a:b"}, ("PIPELINE_HOME=/tmp/a:b", "choose another folder")),
         ({"PIPELINE_HOME": "/dev/null/home"}, ("cannot write /dev/null/home/run", "set PIPELINE_HOME")),
@@ -488,7 +490,11 @@ def _share(parts: Path, target: Path) -> None:
     for name in ("stamps", "kafka"):
         shutil.copytree(parts / name, target / name)
     (target / "flink").symlink_to((parts / "flink").resolve())
-    for name in ("local", "exchange"):
+    # Airflow is not started here: that its environment lies there is enough.
+    (target / "venvs" / "airflow" / "bin").mkdir(parents=True)
+    (target / "venvs" / "airflow" / "bin" / "python").symlink_to(PUBLIC_PYTHON)
+    (target / "venvs" / "airflow" / "bin" / "activate").write_text(f"VIRTUAL_ENV={target / 'venvs' / 'airflow'}\n")
+    for name in ("local", "exchange", "ingester"):
         venv = target / "venvs" / name
         shutil.copytree(parts / "venvs" / name, venv, symlinks=True)
         for link in venv.glob("bin/python*"):
@@ -497,6 +503,8 @@ def _share(parts: Path, target: Path) -> None:
         settings = venv / "pyvenv.cfg"
         lines = [line for line in settings.read_text().splitlines() if not line.startswith("home")]
         settings.write_text("\n".join([f"home = {PUBLIC_PYTHON.parent}", *lines]))
+        activate = venv / "bin" / "activate"
+        activate.write_text(activate.read_text().replace(str((parts / "venvs" / name).resolve()), str(venv)))
         for script in venv.glob("bin/*"):
             text = b"" if script.is_symlink() else script.read_bytes()
             if text.startswith(b"#!") and len(text) < 1 << 16:
