@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from local.lake import command
+from local.setting import Setting
 from local.surroundings import for_parts, for_the_runner
 
 USERS = {
@@ -32,6 +35,14 @@ def test_parts_see_only_what_every_process_needs() -> None:
         "no_proxy": "127.0.0.1,localhost",
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def test_the_lakes_reader_sees_no_other_programs_settings(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in USERS.items():
+        monkeypatch.setenv(name, value)
+    _, environment = command(setting, "SELECT 1")
+    ours = {**setting.service_environment, "PYTHONPATH": str(setting.places.repository / "plugins")}
+    assert environment == {**for_parts(os.environ), **ours}
 
 
 def test_the_runner_keeps_the_users_settings_but_another_pythons() -> None:
