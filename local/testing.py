@@ -100,7 +100,8 @@ def run_to_its_end(command: Sequence[str], folder: Path, environment: dict[str, 
 
     def end(number: int, _: FrameType | None) -> None:
         asked.append(number)
-        if number == signal.SIGTERM:  # Ctrl-C has reached the child already; a second one would stop its clearing up
+        # Ctrl-C has reached the child already, and a second signal would stop its clearing up.
+        if asked == [signal.SIGTERM]:
             child.send_signal(signal.SIGINT)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
