@@ -20,11 +20,6 @@ class Backoff:
         self._cap_s = cap_s
         self._failures = 0
 
-    @property
-    def failures(self) -> int:
-        """Failures since the last reset."""
-        return self._failures
-
     def ceiling_s(self) -> float:
         """The longest wait that `next_s` can return now, in seconds."""
         # The exponent is bounded: 2**n of an outage that lasts days would be no float any more.

@@ -56,6 +56,7 @@ class Lane:
         self.spool = spool
         self.backoff = backoff
         self.in_flight = 0
+        self.in_flight_bytes = 0
         self.failed = False
         self.retry_at_s = 0.0
 
@@ -72,27 +73,24 @@ class Delivery:
         in_flight_max_bytes: int,
         refuse: Callable[[Record, str], bool],
     ) -> None:
+        """`refuse` keeps a record that its topic will never take, and says whether it could."""
         self._lanes = lanes
         self._make_producer = make_producer
         self._metrics = metrics
         self._clock = clock
-        self._in_flight_max_bytes = in_flight_max_bytes
+        # A share each: a topic that takes nothing must not use up what the others need.
+        self._lane_max_bytes = in_flight_max_bytes // len(lanes)
+        self._lane_max_records = MAX_IN_FLIGHT // len(lanes)
         self._refuse = refuse
         self._generation = 0
         self._said_s: dict[str, float] = {}
         self._fatal: str | None = None
-        self._in_flight_bytes = 0
         self._producer = make_producer(self._on_error)
 
     @property
     def in_flight(self) -> int:
         """Records handed to the producer and not reported on yet."""
         return sum(lane.in_flight for lane in self._lanes)
-
-    @property
-    def in_flight_bytes(self) -> int:
-        """Bytes of their values."""
-        return self._in_flight_bytes
 
     def step(self) -> None:
         """Serve callbacks, then send what may be sent. Never blocks."""
@@ -110,14 +108,12 @@ class Delivery:
             lane.failed = False
 
     def _send(self, lane: Lane) -> None:
-        in_flight = self.in_flight
         for entry in lane.spool.unsent():
-            if self._in_flight_bytes >= self._in_flight_max_bytes or in_flight >= MAX_IN_FLIGHT:
+            if lane.in_flight_bytes >= self._lane_max_bytes or lane.in_flight >= self._lane_max_records:
                 return
             if not self._produce(lane, entry):
                 return
             lane.spool.sent(entry)
-            in_flight += 1
 
     def _produce(self, lane: Lane, entry: Entry) -> bool:
         record = entry.record
@@ -134,7 +130,7 @@ class Delivery:
         except KafkaException as failure:
             return self._not_queued(lane, entry, failure.args[0])
         lane.in_flight += 1
-        self._in_flight_bytes += len(record.value)
+        lane.in_flight_bytes += len(record.value)
         self._metrics.produced[lane.name] += 1
         return True
 
@@ -155,7 +151,7 @@ class Delivery:
         if generation != self._generation:
             return  # a report of a producer that was given up; its records are sent again
         lane.in_flight -= 1
-        self._in_flight_bytes -= len(record.value)
+        lane.in_flight_bytes -= len(record.value)
         if error is None:
             self._metrics.acknowledged[lane.name] += 1
             lane.backoff.reset()
@@ -200,8 +196,8 @@ class Delivery:
         self._fatal = None
         self._producer.purge()
         self._producer = self._make_producer(self._on_error)
-        self._in_flight_bytes = 0
         for lane in self._lanes:
             lane.in_flight = 0
+            lane.in_flight_bytes = 0
             lane.failed = True
             lane.retry_at_s = self._clock() + 1.0

@@ -1,6 +1,7 @@
 """The record of what was missed: one JSON line a gap in gaps.jsonl, beside the spool.
 
-Trades of a gap are fetched again; tickers and order books cannot be. What the exchange published of them between
+Trades of a gap are fetched again (what REST does not reach any more has the cause `unreachable`); tickers and order
+books cannot be. What the exchange published of them between
 `last_seen_ms` and `first_seen_ms` (its own time) is missing, and this file says so.
 """
 
@@ -14,8 +15,11 @@ from upbit_ingester.state import StreamMark
 log = logging.getLogger(__name__)
 
 
-class Gap(msgspec.Struct, frozen=True):
-    """One line. `*_seen_ms`: the exchange's time; `*_received_ms`: ours; both ms since the epoch."""
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. `*_seen_ms`: the exchange's time; `*_received_ms`: ours; both ms since the epoch.
+
+    `code` stands only in a gap of one code's trades that REST does not reach any more.
+    """
 
     stream: str
     codes: int
@@ -24,6 +28,7 @@ class Gap(msgspec.Struct, frozen=True):
     first_seen_ms: int
     last_received_ms: int
     first_received_ms: int
+    code: str = ""
 
 
 class GapTracker:
@@ -45,6 +50,10 @@ class GapTracker:
         """The stream was lost after the frame of `mark`; a gap that is open keeps its beginning."""
         if self._open is None and mark is not None:
             self._open = (StreamMark(mark.event_ms, mark.received_ms), cause)
+
+    def dismiss(self) -> None:
+        """The loss cost nothing: every code shows the event that was its last one before."""
+        self._open = None
 
     def seen(self, event_ms: int, received_ms: int, codes: int) -> Gap | None:
         """A live (REALTIME) frame came: the gap that it closes, if one was open."""

@@ -37,10 +37,11 @@ class Metrics:
     rest_requests: Counter[str] = field(default_factory=Counter)  # by HTTP status, or "error"
     refetched_trades: int = 0
     refetch_pending: int = 0
-    refetch_given_up: int = 0
+    refetch_unreachable: int = 0
     kafka_errors: Counter[str] = field(default_factory=Counter)  # by librdkafka's name of the error
     spool_write_errors: int = 0
     spool_torn_tails: int = 0
+    spool_damaged: int = 0
     replayed: int = 0
 
 
@@ -56,8 +57,8 @@ class SpoolGauges:
 
 # (name, help) of each counter that is kept by stream, in the order of a frame's way.
 _BY_STREAM = (
-    ("received", "Frames received from the exchange that carry data"),
-    ("snapshots", "of them SNAPSHOT frames"),
+    ("received", "Frames received from the exchange that carry data, SNAPSHOTs that repeat what is kept aside"),
+    ("snapshots", "SNAPSHOT frames received, repetitions included"),
     ("spooled", "Records appended to the spool"),
     ("produced", "Records handed to the Kafka producer, repetitions included"),
     ("acknowledged", "Records acknowledged by Kafka"),
@@ -100,16 +101,18 @@ class Collector:
         events = {stream: ms / 1000 for stream, ms in dict(m.last_event_ms).items()}
         yield _gauge("last_event_timestamp_seconds", "The exchange's time of the newest frame", events)
         ages = {stream: now - at for stream, at in dict(m.last_received_s).items()}
-        yield _gauge("last_received_age_seconds", "Time since the newest frame was received", ages)
+        yield _gauge("last_received_age_seconds", "Time since the newest frame was received, SNAPSHOTs aside", ages)
 
     def _plain(self) -> Iterator[Metric]:
         m = self._metrics
         yield CounterMetricFamily(PREFIX + "refetched_trades", "Trades fetched again by REST", m.refetched_trades)
-        text = "Codes whose refetch stayed incomplete"
-        yield CounterMetricFamily(PREFIX + "refetch_given_up", text, m.refetch_given_up)
+        text = "Gaps of a code's trades that begin before what REST reaches"
+        yield CounterMetricFamily(PREFIX + "refetch_unreachable", text, m.refetch_unreachable)
         yield CounterMetricFamily(PREFIX + "spool_write_errors", "Failed writes to the spool", m.spool_write_errors)
         text = "Segments whose torn end was cut at a start"
         yield CounterMetricFamily(PREFIX + "spool_torn_tails", text, m.spool_torn_tails)
+        text = "Segments that were damaged and set aside at a start"
+        yield CounterMetricFamily(PREFIX + "spool_damaged", text, m.spool_damaged)
         yield CounterMetricFamily(PREFIX + "replayed", "Records found unacknowledged at the start", m.replayed)
         text = "Codes whose missing trades are being fetched"
         yield GaugeMetricFamily(PREFIX + "refetch_pending", text, m.refetch_pending)

@@ -1,7 +1,8 @@
 """The pump: one thread that carries records from the event loop into the spools and from there into Kafka.
 
-A cycle: take what the loop has offered, append it to the spools, sync, only then note it as kept and produce it.
-The event loop never waits for a disk or a broker; it stops reading when the pump says that it is full.
+A cycle: take what the loop has offered, write down where trades are missing, append the records to the spools and
+sync, only then note them as kept and produce them. The event loop never waits for a disk or a broker; it stops reading
+when the pump says that it is full.
 """
 
 import logging
@@ -10,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +57,7 @@ class Pump(threading.Thread):
         make_delivery: Callable[[Callable[[Record, str], bool]], Delivery],
         state: State,
         metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name="pump", daemon=True)
         self._settings = settings
@@ -62,16 +65,17 @@ class Pump(threading.Thread):
         self._delivery = make_delivery(self._refuse)
         self._state = state
         self._metrics = metrics
+        self._clock = clock
         self._inbox: deque[Item] = deque()
-        self._waiting: list[Item] = []  # taken from the inbox and not in the spool yet
+        self._waiting: dict[str, list[Item]] = {name: [] for name in lanes}  # taken and not in the spool yet
         self._offered_bytes = 0
-        self._taken_bytes = 0
+        self._kept_bytes = 0
         self._stop_at_s: float | None = None
         self._wake = threading.Event()
         self._next_housekeeping_s = 0.0
         self._state_changed = False
         self._last_write_error_s = -1e9
-        self.heartbeat_s = time.monotonic()
+        self.heartbeat_s = clock()
 
     # -- called by the event loop --------------------------------------------------------------------------------
 
@@ -84,7 +88,7 @@ class Pump(threading.Thread):
     def is_full(self) -> bool:
         """True when sockets must not be read: the disk does not follow, or the spool is at its bound."""
         return (
-            self._offered_bytes - self._taken_bytes > INBOX_MAX_BYTES
+            self._offered_bytes - self._kept_bytes > INBOX_MAX_BYTES
             or self.spool_bytes() >= self._settings.spool_max_bytes
         )
 
@@ -98,7 +102,8 @@ class Pump(threading.Thread):
 
     def undelivered(self) -> int:
         """Records that Kafka has not acknowledged."""
-        return len(self._inbox) + len(self._waiting) + sum(lane.spool.unacknowledged for lane in self._lanes.values())
+        waiting = len(self._inbox) + sum(map(len, self._waiting.values()))
+        return waiting + sum(lane.spool.unacknowledged for lane in self._lanes.values())
 
     def gauges(self) -> SpoolGauges:
         """The state of the spools now."""
@@ -129,86 +134,91 @@ class Pump(threading.Thread):
     def _run(self) -> None:
         while not self._finished():
             self._wake.wait(self._settings.sync_s)
-            self._take()
-            self._keep()
-            self._delivery.step()
-            self._housekeeping()
-            self.heartbeat_s = time.monotonic()
+            self.cycle()
         for lane in self._lanes.values():
-            lane.spool.close()
-        self._save_state()
+            self._attempt(lane.spool.close)
+        self._attempt(self._save_state)
+
+    def cycle(self) -> None:
+        """Take, keep, send: one round of the thread."""
+        self._take()
+        self._keep()
+        self._delivery.step()
+        self._housekeeping()
+        self.heartbeat_s = self._clock()
 
     def _finished(self) -> bool:
         if self._stop_at_s is None:
             return False
         self._wake.clear()
-        return self.undelivered() == 0 or time.monotonic() >= self._stop_at_s
+        return self.undelivered() == 0 or self._clock() >= self._stop_at_s
 
     def _take(self) -> None:
         for _ in range(len(self._inbox)):
             item = self._inbox.popleft()
-            if item.record is not None:
-                self._taken_bytes += len(item.record.value)
-            self._waiting.append(item)
+            self._waiting[item.lane].append(item)
 
     def _keep(self) -> None:
-        """Append and sync what waits; only then it counts as kept. What the disk refuses waits for the next cycle."""
-        if not self._waiting or time.monotonic() - self._last_write_error_s < HOUSEKEEPING_S:
+        """Keep what waits, each lane for itself. What the disk refuses waits, and is tried again a second later."""
+        if self._clock() - self._last_write_error_s < HOUSEKEEPING_S:
             return
-        batches: dict[str, list[Record]] = {}
-        for item in self._waiting:
-            if item.record is not None:
-                batches.setdefault(item.lane, []).append(item.record)
-        try:
-            for name, records in batches.items():
-                self._lanes[name].spool.append(records)
-            for name in batches:
-                self._lanes[name].spool.sync()
-        except OSError as error:
-            self._write_failed(error)
-            return
-        for item in self._waiting:
-            if item.change is not None:
-                self._state.apply(item.change)
-                self._state_changed = True
-        for name, records in batches.items():
-            self._metrics.spooled[name] += len(records)
-        self._waiting = []
+        for name, items in self._waiting.items():
+            if items:
+                self._attempt(partial(self._keep_lane, name, items))
 
-    def _write_failed(self, error: OSError) -> None:
-        self._metrics.spool_write_errors += 1
-        self._last_write_error_s = time.monotonic()
-        log.error("spool: cannot write (%s); nothing is produced unspooled, trying again each second", error)
+    def _keep_lane(self, name: str, items: list[Item]) -> None:
+        changes = [item.change for item in items if item.change is not None]
+        records = [item.record for item in items if item.record is not None]
+        self._save_marks(changes)
+        if records:
+            self._lanes[name].spool.append(records)
+        for change in changes:
+            self._state.apply(change)
+            self._state_changed = True
+        self._metrics.spooled[name] += len(records)
+        self._waiting[name] = []
+        self._kept_bytes += sum(len(record.value) for record in records)
+
+    def _save_marks(self, changes: list[Change]) -> None:
+        """Where trades are missing must stand on the disk before the records behind it: they would hide it."""
+        marks = [change for change in changes if change.kind in ("gap", "baseline")]
+        for mark in marks:
+            self._state.apply(mark)
+        if marks:
+            self._save_state()
 
     def _housekeeping(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now < self._next_housekeeping_s:
             return
         self._next_housekeeping_s = now + HOUSEKEEPING_S
         for lane in self._lanes.values():
-            lane.spool.roll()
+            self._attempt(lane.spool.roll)
         if self._state_changed:
-            self._save_state()
+            self._attempt(self._save_state)
 
     def _save_state(self) -> None:
+        states.save(self._state, self._settings.state_path)
+        self._state_changed = False
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        """Do what needs the disk; False when it refuses."""
         try:
-            states.save(self._state, self._settings.state_path)
-            self._state_changed = False
+            step()
         except OSError as error:
             self._metrics.spool_write_errors += 1
-            log.error("spool: cannot write %s (%s)", self._settings.state_path, error)
+            if self._clock() - self._last_write_error_s >= HOUSEKEEPING_S:
+                log.error("spool: cannot write (%s); nothing is produced unspooled, trying again each second", error)
+            self._last_write_error_s = self._clock()
+            return False
+        return True
 
     def _refuse(self, record: Record, reason: str) -> bool:
         """Keep a record that its topic cannot take as a dead letter; False when that cannot be done either."""
         if any(name == "reason" for name, _ in record.headers):
             return False  # it is a dead letter already
         letter = Record(record.key, (*record.headers, ("reason", reason.encode())), record.value)
-        spool = self._lanes[DEAD_LETTER].spool
-        try:
-            spool.append([letter])
-            spool.sync()
-        except OSError as error:
-            self._write_failed(error)
+        if not self._attempt(partial(self._lanes[DEAD_LETTER].spool.append, [letter])):
             return False
         self._metrics.spooled[DEAD_LETTER] += 1
         return True

@@ -54,3 +54,26 @@ def decode_all(data: bytes, start: int = 0) -> Iterator[tuple[Record, int]]:
             return
         yield record, end
         offset = end
+
+
+_BODY_START = b"\x93\xc4"  # an array of three, the first being a key of less than 256 bytes
+
+
+def salvage(data: bytes) -> Iterator[Record]:
+    """Every whole record in `data`, whatever stands between them."""
+    place = data.find(_BODY_START)
+    while place >= 0:
+        end = place
+        for record, after in decode_all(data, max(0, place - HEAD.size)):
+            end = after
+            yield record
+        place = data.find(_BODY_START, max(end, place + 1))
+
+
+def is_torn(rest: bytes) -> bool:
+    """Is `rest` what a killed write leaves: the beginning of one record, and nothing readable behind it?"""
+    if len(rest) >= HEAD.size:
+        length, _ = HEAD.unpack_from(rest)
+        if length > MAX_BODY_BYTES or HEAD.size + length <= len(rest):
+            return False
+    return next(salvage(rest), None) is None

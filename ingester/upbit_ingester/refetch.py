@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import msgspec
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 LAG_S = 3.0  # REST trails the WebSocket by up to a few seconds
-ATTEMPTS = 6
+MAX_WAIT_S = 300.0
+PATIENCE = 6  # searches until a trade that no page shows counts as out of reach
 MARGIN_MS = 2_000  # a trade may be published after a younger one
 
 
@@ -71,6 +72,36 @@ def select(page: list[RestTrade], target: Target, known_ids: set[int]) -> Select
     return Selection(missing, reached, min(trade.sequential_id for trade in page) if full else None)
 
 
+@dataclass(slots=True)
+class Search:
+    """How far one search for a target has come."""
+
+    kept: int = 0  # trades
+    found_day: int | None = None  # days ago of the SNAPSHOT's trade, once a page has shown it
+    oldest_ms: int = 0  # of the trades seen, 0 = none was
+    reached_start: bool = False
+
+    def see(self, page: list[RestTrade], target: Target, days_ago: int) -> None:
+        """Take note of a page that is not empty."""
+        self.oldest_ms = page[-1].timestamp
+        if self.found_day is None and any(trade.sequential_id == target.snapshot_id for trade in page):
+            self.found_day = days_ago
+
+    def last_day(self, target: Target) -> int | None:
+        """Days ago of the day in which the gap begins; None while that is not known."""
+        if self.found_day is None:
+            return None
+        return self.found_day + rest_trades.days_between(target.from_ms - MARGIN_MS, target.snapshot_ms)
+
+    def outcome(self, target: Target) -> Literal["healed", "unreachable", "again"]:
+        """What the whole search means."""
+        last_day = self.last_day(target)
+        if last_day is not None:
+            return "healed" if self.reached_start or last_day <= REACH_DAYS else "unreachable"
+        # REST trails, or the SNAPSHOT's trade is older than REST reaches.
+        return "again" if self.reached_start or target.attempt + 1 < PATIENCE else "unreachable"
+
+
 @dataclass(order=True, slots=True)
 class _Due:
     at_s: float
@@ -86,7 +117,11 @@ class Client(Protocol):
 
 
 class Refetcher:
-    """Works off the targets one by one. `keep` takes a fetched trade, `known` tells what is kept of a code."""
+    """Works off the targets one by one and never gives one up.
+
+    `known` tells what is kept of a code, `keep` takes a fetched trade. At the end of a target either `healed` is
+    called, or `unreachable` with the time (ms) of the oldest trade that REST still has.
+    """
 
     def __init__(
         self,
@@ -95,12 +130,14 @@ class Refetcher:
         known: Callable[[str], KnownTrades | None],
         keep: Callable[[RestTrade], None],
         healed: Callable[[str], None],
+        unreachable: Callable[[Target, int], None],
     ) -> None:
         self._client = client
         self._metrics = metrics
         self._known = known
         self._keep = keep
         self._healed = healed
+        self._unreachable = unreachable
         self._due: list[_Due] = []
         self._latest: dict[str, Target] = {}
         self._changed = asyncio.Event()
@@ -139,47 +176,55 @@ class Refetcher:
                 pass
 
     async def _heal(self, target: Target) -> None:
+        search = Search()
         try:
-            found, count = await self._fetch(target)
+            await self._fetch(target, search)
+            outcome = search.outcome(target)
         except (RestError, msgspec.MsgspecError) as error:
             log.warning("refetch %s: %s", target.code, error)
-            found, count = False, 0
-        if count:
-            log.info("refetch %s: %d trades since %s", target.code, count, rest_trades.utc_text(target.from_ms))
-        if self._latest.get(target.code) is not target:
-            return  # a newer SNAPSHOT came meanwhile and is scheduled
+            outcome = "again"
+        if search.kept:
+            log.info("refetch %s: %d trades since %s", target.code, search.kept, rest_trades.utc_text(target.from_ms))
+        if self._latest.get(target.code) is target:  # else a newer SNAPSHOT came meanwhile and is scheduled
+            self._settle(target, search, outcome)
+
+    def _settle(self, target: Target, search: Search, outcome: Literal["healed", "unreachable", "again"]) -> None:
+        if outcome == "again":
+            wait_s = min(LAG_S * 2.0 ** min(target.attempt, 20), MAX_WAIT_S)
+            self._schedule(replace(target, attempt=target.attempt + 1), wait_s)
+            return
         del self._latest[target.code]
         self._metrics.refetch_pending = len(self._latest)
-        if found:
+        if outcome == "healed":
             self._healed(target.code)
-        elif target.attempt + 1 < ATTEMPTS:
-            following = Target(target.code, target.from_ms, target.snapshot_id, target.snapshot_ms, target.attempt + 1)
-            self._schedule(following, LAG_S * 2.0**target.attempt)
-        else:
-            self._metrics.refetch_given_up += 1
-            log.error("refetch %s: REST does not show trade %d; left to the repair", target.code, target.snapshot_id)
+            return
+        self._metrics.refetch_unreachable += 1
+        since = rest_trades.utc_text(target.from_ms)
+        log.error("refetch %s: trades since %s are older than REST reaches; recorded as a gap", target.code, since)
+        self._unreachable(target, search.oldest_ms or target.snapshot_ms)
 
-    async def _fetch(self, target: Target) -> tuple[bool, int]:
-        """Fetch and keep what is missing; (the SNAPSHOT's trade was seen, trades kept)."""
-        found, count = False, 0
+    async def _fetch(self, target: Target, search: Search) -> None:
+        """Fetch and keep what is missing, newest day first, back to the gap's beginning or as far as REST goes."""
         for days_ago in range(REACH_DAYS + 1):
-            page = await self._page(target.code, None, days_ago)
-            while page:
-                found = found or any(trade.sequential_id == target.snapshot_id for trade in page)
-                selection = select(page, target, self._known_ids(target.code))
-                for trade in selection.missing:
-                    self._keep(trade)
-                count += len(selection.missing)
-                self._metrics.refetched_trades += len(selection.missing)
-                cursor = selection.next_cursor
-                if selection.reached_start:
-                    return found, count
-                if cursor is None:
-                    break
-                page = await self._page(target.code, cursor, days_ago)
-            if days_ago > rest_trades.days_between(target.from_ms - MARGIN_MS, target.snapshot_ms):
-                break  # one day more than the gap spans: midnight may have passed since the SNAPSHOT
-        return found, count
+            await self._fetch_day(target, search, days_ago)
+            last_day = search.last_day(target)
+            # One day more than the gap spans: midnight may have passed meanwhile.
+            if search.reached_start or (last_day is not None and days_ago > last_day):
+                return
+
+    async def _fetch_day(self, target: Target, search: Search, days_ago: int) -> None:
+        page = await self._page(target.code, None, days_ago)
+        while page:
+            search.see(page, target, days_ago)
+            selection = select(page, target, self._known_ids(target.code))
+            for trade in selection.missing:
+                self._keep(trade)
+            search.kept += len(selection.missing)
+            self._metrics.refetched_trades += len(selection.missing)
+            search.reached_start = selection.reached_start
+            if selection.reached_start or selection.next_cursor is None:
+                return
+            page = await self._page(target.code, selection.next_cursor, days_ago)
 
     def _known_ids(self, code: str) -> set[int]:
         known = self._known(code)

@@ -37,6 +37,7 @@ DRAIN_S = 20.0  # with the sockets' close below the 25 s that a supervisor waits
 EXIT_OK = 0
 EXIT_UNDELIVERED = 1
 CONNECTS_PER_S = 5
+DAMAGE_REACH_MS = 600_000  # how long before the oldest readable record what a damaged segment lost may have come
 
 
 class Market(msgspec.Struct):
@@ -89,11 +90,14 @@ class Service:
         for lane in lanes.values():
             self._metrics.replayed += lane.spool.unacknowledged
             self._metrics.spool_torn_tails += lane.spool.torn_tails
+            self._metrics.spool_damaged += lane.spool.damaged
             if lane.name != DEAD_LETTER:
-                for change in changes_of(lane.name, lane.spool.left_over()):
-                    kept.apply(change)
+                _note_left_over(lane, kept)
         if self._metrics.replayed:
             log.warning("spool: %d records of an earlier run are sent first", self._metrics.replayed)
+        if self._metrics.spool_damaged:
+            # The next start finds nothing damaged any more: what is doubted now must be written now.
+            states.save(kept, self._settings.spool_dir / "state.json")
 
     def _delivery(self, lanes: list[Lane], refuse: Callable[[Any, str], bool]) -> Delivery:
         def make(on_error: Callable[[KafkaError], None]) -> Producer:
@@ -182,19 +186,19 @@ class Service:
         backoff = Backoff(random.random)
         while True:
             try:
-                markets = msgspec.json.decode(await client.get("/market/all"), type=list[Market])
-            except (RestError, msgspec.MsgspecError) as error:
+                markets = markets_in(await client.get("/market/all"))
+            except (RestError, msgspec.MsgspecError, ValueError) as error:
                 wait = backoff.next_s()
                 log.warning("market list: %s; next try in %.1f s", error, wait)
                 await asyncio.sleep(wait)
                 continue
             log.info("market list: %d markets", len(markets))
-            return tuple(market.market for market in markets)
+            return markets
 
     async def _streams(self, client: RestClient) -> None:
-        rest = RestSink(self._pump, self._state, self._metrics)
-        refetcher = Refetcher(client, self._metrics, self._state.trades.get, rest.keep, rest.healed)
         gaps_path = self._settings.spool_dir / "gaps.jsonl"
+        rest = RestSink(self._pump, self._state, self._metrics, gaps_path)
+        refetcher = Refetcher(client, self._metrics, self._state.trades.get, rest.keep, rest.healed, rest.unreachable)
         shared = Shared(self._pump, self._state, self._metrics, gaps_path, lambda: self._codes, refetcher.add)
         pace = Pace(CONNECTS_PER_S, 1.0)
         async with asyncio.TaskGroup() as tasks:
@@ -210,6 +214,23 @@ class Service:
                     self._settings.silence_s,
                 )
                 tasks.create_task(session.run())
+
+
+def markets_in(body: bytes) -> tuple[str, ...]:
+    """The codes in the answer to GET /market/all; ValueError when it names none."""
+    markets = msgspec.json.decode(body, type=list[Market])
+    if not markets:
+        raise ValueError("the answer lists no market")
+    return tuple(market.market for market in markets)
+
+
+def _note_left_over(lane: Lane, kept: State) -> None:
+    times_ms = [lane_mark.event_ms] if (lane_mark := kept.streams.get(lane.name)) else []
+    for change in changes_of(lane.name, lane.spool.left_over()):
+        kept.apply(change)
+        times_ms.append(change.event_ms)
+    if lane.spool.damaged and times_ms:
+        kept.doubt(lane.name, min(times_ms) - DAMAGE_REACH_MS)
 
 
 def _lock(settings: Settings) -> int:

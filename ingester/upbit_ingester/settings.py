@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from upbit_ingester import contract
 from upbit_ingester.contract import Contract
+from upbit_ingester.frames import STRUCTS
 
 MIB = 1024 * 1024
 
@@ -121,6 +122,11 @@ def _codes(text: str) -> tuple[str, ...]:
 
 
 def _streams(text: str, pipeline: Contract) -> tuple[str, ...]:
+    for name in pipeline.streams:
+        if name not in STRUCTS:
+            raise SettingsError(
+                f"pipeline.toml: streams.{name}: the gate has no struct for it; add one to upbit_ingester/frames.py"
+            )
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in pipeline.streams:

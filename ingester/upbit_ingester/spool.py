@@ -1,19 +1,23 @@
 """The spool of one topic: an append-only log of segment files between the socket and Kafka.
 
-Every record is appended (and synced) here before it is produced and leaves only when Kafka has acknowledged it. The
+Every record is appended and synced here before it is produced and leaves only when Kafka has acknowledged it. The
 log has a send cursor: behind it records are in flight or acknowledged, before it they wait. At a start the cursor
 stands at the oldest record that is left, so whatever was not known to be acknowledged is sent again, in order.
 
-Not thread-safe: one thread (the pump) owns it. Times are seconds of the clock that is passed in.
+One thread (the pump) owns it; others may only read its counts and `oldest_s`. Times are seconds of the clock that is
+passed in.
 """
 
+import contextlib
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
-from upbit_ingester.record import Record, decode_all, encode
+from upbit_ingester.disk import sync_directory
+from upbit_ingester.record import Record, decode_all, encode, is_torn, salvage
 from upbit_ingester.segment import MAGIC, Entry, Segment
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -39,6 +43,7 @@ class Spool:
         self._tail_bytes = 0
         self._tail_complete = True  # all that is unsent stands in the tail
         self.torn_tails = 0
+        self.damaged = 0
         self.unacknowledged = 0
         self.bytes = 0
         self._open()
@@ -49,7 +54,8 @@ class Spool:
         self._directory.mkdir(parents=True, exist_ok=True)
         for path in sorted(path for path in self._directory.glob("*.seg") if path.stem.isdigit()):
             self._adopt(path)
-        self._number = int(self._segments[-1].path.stem) if self._segments else 0
+        # What was set aside keeps its number: another file must not take its name.
+        self._number = max((int(path.stem) for path in self._directory.iterdir() if path.stem.isdigit()), default=0)
         self._tail_complete = not self._segments
         if self._segments:
             self._cursor_segment = self._segments[0]
@@ -58,19 +64,33 @@ class Spool:
         data = path.read_bytes()
         ends = [end for _, end in decode_all(data, len(MAGIC))] if data.startswith(MAGIC) else []
         size = ends[-1] if ends else len(MAGIC)
-        if size < len(data) or not data.startswith(MAGIC):
+        if _is_damaged(data, size):
+            ends, size = self._rescue(path, data)
+        elif size < len(data) or not data.startswith(MAGIC):
             self.torn_tails += 1
             log.warning("spool %s: cut %d torn bytes at offset %d", path, len(data) - min(size, len(data)), size)
+            os.truncate(path, min(size, len(data)))
         if not ends:
             path.unlink()
             return
-        if size < len(data):
-            os.truncate(path, size)
         segment = Segment(path, len(MAGIC), self._clock(), sealed=True)
         segment.grow(len(ends), size - len(MAGIC))
         self._segments.append(segment)
         self.unacknowledged += len(ends)
         self.bytes += segment.size
+
+    def _rescue(self, path: Path, data: bytes) -> tuple[list[int], int]:
+        """Keep the damaged file as `.broken`, put what can be read of it in its place; (ends of records, size)."""
+        self.damaged += 1
+        aside = path.with_suffix(".broken")
+        readable = [encode(record) for record in salvage(data)]
+        fresh = path.with_suffix(".rescued")
+        fresh.write_bytes(MAGIC + b"".join(readable))
+        aside.write_bytes(data)
+        fresh.replace(path)
+        log.error("spool %s: is damaged, kept as %s; %d records can be read", path, aside.name, len(readable))
+        ends = list(accumulate(map(len, readable), initial=len(MAGIC)))[1:]
+        return ends, ends[-1] if ends else len(MAGIC)
 
     def left_over(self) -> Iterator[Record]:
         """Every record that is in the log now, oldest first."""
@@ -81,7 +101,7 @@ class Spool:
     # -- appending -----------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record]) -> None:
-        """Append `records` in order. They are on disk after the next `sync`.
+        """Append `records` in order; when it returns they survive a power cut.
 
         Raises:
             OSError: the disk does not take them (full, read-only, broken); the log is as it was before the call.
@@ -105,11 +125,12 @@ class Spool:
         written = 0
         try:
             while written < len(data):
-                written += os.write(self._file, view[written:])
+                written += os.pwrite(self._file, view[written:], segment.size + written)
+            os.fdatasync(self._file)
         except OSError:
-            # Half a record must not stand before the next one: put the file back where it was.
-            os.ftruncate(self._file, segment.size)
-            os.lseek(self._file, segment.size, os.SEEK_SET)
+            # Half a record must not stay behind; where even this is refused the next write goes over it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, segment.size)
             raise
 
     def _remember(self, entry: Entry) -> None:
@@ -142,7 +163,7 @@ class Spool:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(handle, MAGIC)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         except OSError:
             os.close(handle)
             path.unlink(missing_ok=True)
@@ -153,13 +174,12 @@ class Spool:
         self.bytes += len(MAGIC)
         return self._segments[-1]
 
-    def sync(self) -> None:
-        """Make everything appended so far survive a power cut."""
-        if self._file is not None:
-            os.fdatasync(self._file)
-
     def roll(self) -> None:
-        """Seal the open segment when it is old, so that it can be trimmed although nothing new comes."""
+        """Seal the open segment when it is old, so that it can be trimmed although nothing new comes.
+
+        Raises:
+            OSError: the disk refuses; the segment stays open.
+        """
         if self._file is None:
             return
         segment = self._segments[-1]
@@ -169,11 +189,10 @@ class Spool:
     def _seal(self) -> None:
         if self._file is None:
             return
-        os.fdatasync(self._file)
-        os.close(self._file)
-        self._file = None
+        handle, self._file = self._file, None
         segment = self._segments[-1]
         segment.sealed = True
+        os.close(handle)
         self._trim(segment)
 
     # -- sending -------------------------------------------------------------------------------------------------
@@ -264,11 +283,15 @@ class Spool:
         if segment.sealed and not segment.unacknowledged and segment in self._segments:
             self._segments.remove(segment)
             self.bytes -= segment.size
-            segment.path.unlink(missing_ok=True)
+            try:
+                segment.path.unlink(missing_ok=True)
+            except OSError as error:
+                log.error("spool %s: cannot be deleted (%s); the next start sends it again", segment.path, error)
 
     def oldest_s(self) -> float | None:
         """Age in seconds of the oldest segment that holds something unacknowledged; None when there is none."""
-        oldest = next((segment for segment in self._segments if segment.unacknowledged), None)
+        # Asked by the threads of /metrics and /readyz: the copy is one step of the interpreter.
+        oldest = next((segment for segment in tuple(self._segments) if segment.unacknowledged), None)
         return None if oldest is None else max(0.0, self._clock() - oldest.created_s)
 
     def close(self) -> None:
@@ -276,9 +299,8 @@ class Spool:
         self._seal()
 
 
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _is_damaged(data: bytes, size: int) -> bool:
+    """Is there more wrong with a segment than a torn end behind its first `size` bytes?"""
+    if not data.startswith(MAGIC):
+        return not MAGIC.startswith(data)
+    return size < len(data) and not is_torn(data[size:])

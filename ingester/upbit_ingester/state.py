@@ -1,8 +1,10 @@
 """What must survive a restart: the last moment of each stream, and per code the trades that are already kept.
 
 There are two copies: one for decisions (event loop) and one that follows only what stands in the spool (pump) and is
-written to `state.json` each second. After a kill the file is at most a second behind, which only makes the refetch
-reach a little further back: repeated trades are harmless, missing ones are not.
+written to `state.json` each second. After a kill the file may be a second behind in what was seen, which only makes
+the refetch reach a little further back: repeated trades are harmless, missing ones are not. A gap or a baseline is
+written before any record that comes after it: once such a record is known, nothing else tells that trades before it
+are missing.
 """
 
 import logging
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
+
+from upbit_ingester.disk import sync_directory
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,17 @@ class State(msgspec.Struct):
         else:
             self.trades[change.code].gap_from_ms = None
 
+    def doubt(self, stream: str, since_ms: int) -> None:
+        """What came of `stream` since `since_ms` may be lost: none of it counts as known."""
+        mark = self.streams.get(stream)
+        if mark is not None:
+            mark.event_ms = min(mark.event_ms, since_ms)
+        if stream != "trade":
+            return
+        for known in self.trades.values():
+            known.gap_from_ms = since_ms if known.gap_from_ms is None else min(known.gap_from_ms, since_ms)
+            known.ids.clear()
+
     def _seen(self, change: Change) -> None:
         mark = self.streams.get(change.stream)
         if mark is None:
@@ -97,13 +112,14 @@ def encode(state: State) -> bytes:
 
 
 def save(state: State, path: Path) -> None:
-    """Write `path` so that a crash leaves either the old or the new content."""
+    """Write `path` so that a crash leaves either the old or the new content; OSError when the disk refuses."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         file.write(encode(state))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_directory(path.parent)
 
 
 def load(path: Path) -> State:

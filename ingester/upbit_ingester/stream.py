@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upbit_ingester import gaps, refetch
-from upbit_ingester.gaps import GapTracker
+from upbit_ingester.gaps import Gap, GapTracker
 from upbit_ingester.gate import Accepted, Control, Gate, Rejected
 from upbit_ingester.metrics import Metrics
 from upbit_ingester.pump import DEAD_LETTER, Item, Pump
@@ -45,6 +45,9 @@ class StreamSink:
         self._gate = Gate(stream)
         self._gaps = GapTracker(stream, shared.state.streams.get(stream))
         self._snapshots: set[str] = set()
+        self._first_seen: set[str] = set()  # codes whose first trade of this connection was compared
+        self._missed = False  # something was published that this process did not take over
+        self._last: dict[str, tuple[int, bytes]] = {}  # key of the last frame that each code's spool took
         self._shedding = False
         self._unsaid = 0
         self._say_again_s = 0.0
@@ -53,8 +56,12 @@ class StreamSink:
 
     def connected(self) -> None:
         """See Sink."""
-        self._shared.metrics.connected[self._stream] = 1
+        metrics = self._shared.metrics
+        metrics.connected[self._stream] = 1
+        metrics.last_received_s.setdefault(self._stream, time.time())  # silence counts from the first connect
         self._snapshots.clear()
+        self._first_seen.clear()
+        self._missed = False
 
     def missing_snapshots(self) -> int:
         """See Sink."""
@@ -89,17 +96,23 @@ class StreamSink:
             ("frame", b"%d" % number),
             ("recv_ns", b"%d" % received_ns),
         )
-        metrics = self._shared.metrics
-        metrics.received[self._stream] += 1
+        received_ms = received_ns // 1_000_000
         if isinstance(verdict, Rejected):
+            self._received(received_ms)
             self._dead_letter(verdict, headers, data)
-            return True
-        if self._shed():
-            return True
-        self._accept(verdict, Record(verdict.code.encode(), headers, data), received_ns // 1_000_000)
+        elif verdict.snapshot:
+            self._snapshot(verdict, Record(verdict.code.encode(), headers, data))
+        else:
+            self._received(received_ms)
+            self._live(verdict, Record(verdict.code.encode(), headers, data), received_ms)
         return True
 
     # -- what happens to a frame ---------------------------------------------------------------------------------
+
+    def _received(self, received_ms: int) -> None:
+        """Whatever is published shows that the exchange lives, a frame in a new format too."""
+        self._shared.metrics.received[self._stream] += 1
+        self._shared.metrics.last_received_s[self._stream] = received_ms / 1000
 
     def _control(self, control: Control) -> None:
         if control.error is not None:
@@ -129,21 +142,20 @@ class StreamSink:
         if not self._shedding:
             self._shedding = True
             log.error("orderbook: the spool nears its bound, frames are dropped until there is room")
+            self._missed = True
             self._gaps.lost(self._shared.state.streams.get(self._stream), "shed")
         self._shared.metrics.shed[self._stream] += 1
         return True
 
-    def _accept(self, verdict: Accepted, record: Record, received_ms: int) -> None:
-        metrics = self._shared.metrics
-        metrics.last_received_s[self._stream] = received_ms / 1000
-        for name in verdict.unknown_fields:
-            metrics.unknown_fields[self._stream, name] += 1
-        if verdict.snapshot:
-            self._snapshot(verdict, record)
+    def _live(self, verdict: Accepted, record: Record, received_ms: int) -> None:
+        if self._shed():
             return
-        metrics.last_event_ms[self._stream] = verdict.event_ms
+        self._count_unknown(verdict)
+        self._compare(verdict)
         if self._gaps.is_open:
             self._close_gap(verdict.event_ms, received_ms)
+        self._shared.metrics.last_event_ms[self._stream] = verdict.event_ms
+        self._last[verdict.code] = verdict.key
         self._keep(
             Item(
                 self._stream,
@@ -152,25 +164,51 @@ class StreamSink:
             )
         )
 
+    def _count_unknown(self, verdict: Accepted) -> None:
+        for name in verdict.unknown_fields:
+            self._shared.metrics.unknown_fields[self._stream, name] += 1
+
     def _close_gap(self, event_ms: int, received_ms: int) -> None:
-        gap = self._gaps.seen(event_ms, received_ms, len(self._shared.codes()))
+        codes = self._shared.codes()
+        if not self._missed and self._snapshots.issuperset(codes):
+            self._gaps.dismiss()
+            return
+        gap = self._gaps.seen(event_ms, received_ms, len(codes))
         if gap is not None:
             self._shared.metrics.gaps[self._stream] += 1
             gaps.append(self._shared.gaps_path, gap)
 
     def _snapshot(self, verdict: Accepted, record: Record) -> None:
+        """Keep a SNAPSHOT unless it repeats what the code's spool took last.
+
+        A silent exchange is connected to again and again: its SNAPSHOTs must not look like news to what reads Kafka.
+        """
         self._shared.metrics.snapshots[self._stream] += 1
         self._snapshots.add(verdict.code)
-        self._shared.pump.offer(Item(self._stream, record, None))
+        repeated = self._last.get(verdict.code) == verdict.key
         if self._stream == "trade":
             self._compare(verdict)
+        elif not repeated:
+            self._missed = True
+        if repeated:
+            return
+        self._shared.metrics.received[self._stream] += 1
+        if self._shed():
+            return
+        self._count_unknown(verdict)
+        self._last[verdict.code] = verdict.key
+        self._shared.pump.offer(Item(self._stream, record, None))
 
     def _compare(self, verdict: Accepted) -> None:
-        """A trade SNAPSHOT repeats the code's last trade: is it one that is kept already?"""
+        """The first trade of a code on a connection, SNAPSHOT or not: is it one that is kept already?"""
+        if self._stream != "trade" or verdict.code in self._first_seen:
+            return
+        self._first_seen.add(verdict.code)
         known = self._shared.state.trades.get(verdict.code)
         decision = refetch.decide(verdict.code, verdict.sequential_id, verdict.event_ms, known)
         if decision == "complete":
             return
+        self._missed = True
         if decision == "baseline":
             baseline = Change("baseline", "trade", verdict.code, verdict.event_ms, 0, verdict.sequential_id)
             self._keep(Item("trade", None, baseline))
@@ -187,7 +225,8 @@ class StreamSink:
 class RestSink:
     """Where trades fetched by REST go: the same gate, spool and topic, marked `source=rest`."""
 
-    def __init__(self, pump: Pump, state: State, metrics: Metrics) -> None:
+    def __init__(self, pump: Pump, state: State, metrics: Metrics, gaps_path: Path) -> None:
+        self._gaps_path = gaps_path
         self._pump = pump
         self._state = state
         self._metrics = metrics
@@ -216,10 +255,17 @@ class RestSink:
         self._pump.offer(Item(DEAD_LETTER, record, None))
 
     def healed(self, code: str) -> None:
-        """Everything that was missing of `code` is kept now."""
+        """Everything that can be had of `code` is kept now."""
         change = Change("healed", "trade", code, 0)
         self._state.apply(change)
         self._pump.offer(Item("trade", None, change))
+
+    def unreachable(self, target: Target, reached_ms: int) -> None:
+        """REST reaches back to `reached_ms` only: what the target misses before it is gone, and the record says so."""
+        gap = Gap("trade", 1, "unreachable", target.from_ms, reached_ms, 0, 0, target.code)
+        self._metrics.gaps["trade"] += 1
+        gaps.append(self._gaps_path, gap)
+        self.healed(target.code)
 
 
 def changes_of(stream: str, records: Iterable[Record]) -> Iterator[Change]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
@@ -75,17 +76,23 @@ def test_a_full_page_is_followed_by_its_smallest_id() -> None:
 
 
 class Exchange:
-    """REST /trades/ticks over a list of trades; `lag` requests see nothing of the newest trade."""
+    """REST /trades/ticks over a list of trades.
 
-    def __init__(self, trades: list[RestTrade], today_ms: int, lag: int = 0) -> None:
+    The first `lag` requests see nothing of the newest trade, the first `refused` ones fail.
+    """
+
+    def __init__(self, trades: list[RestTrade], today_ms: int, lag: int = 0, refused: int = 0) -> None:
         self.trades = sorted(trades, key=lambda trade: -trade.sequential_id)
         self.today_ms = today_ms
         self.lag = lag
+        self.refused = refused
         self.requests: list[dict[str, str | int]] = []
 
     async def get(self, path: str, **parameters: str | int) -> bytes:
         assert path == "/trades/ticks"
         self.requests.append(parameters)
+        if len(self.requests) <= self.refused:
+            raise RestError("GET /trades/ticks: 503")
         day = self.today_ms // DAY - int(parameters.get("days_ago", 0))
         hidden = 1 if len(self.requests) <= self.lag else 0
         found = [t for t in self.trades[hidden:] if t.timestamp // DAY == day]
@@ -94,38 +101,50 @@ class Exchange:
         return msgspec.json.encode(found[: int(parameters["count"])])
 
 
+@dataclass
+class Healing:
+    """What a refetch did."""
+
+    kept: list[int] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
+    unreachable: list[tuple[str, int]] = field(default_factory=list)
+
+
 def heal(
-    exchange: Exchange, target: Target, known: KnownTrades, monkeypatch: pytest.MonkeyPatch
-) -> tuple[list[int], list[str]]:
-    monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.001)
-    kept: list[int] = []
-    healed: list[str] = []
+    exchange: Exchange, target: Target, known: KnownTrades, monkeypatch: pytest.MonkeyPatch, searches: int | None = None
+) -> Healing:
+    """Refetch until the target is settled, or until `searches` searches were made."""
+    monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.refetch.MAX_WAIT_S", 0.001)
+    done = Healing()
     metrics = Metrics()
 
     async def run() -> None:
         def keep(trade: RestTrade) -> None:
-            kept.append(trade.sequential_id)
+            done.kept.append(trade.sequential_id)
             known.ids.append(trade.sequential_id)
 
-        refetcher = Refetcher(exchange, metrics, {target.code: known}.get, keep, healed.append)
+        def unreachable(target: Target, reached_ms: int) -> None:
+            done.unreachable.append((target.code, reached_ms))
+
+        refetcher = Refetcher(exchange, metrics, {target.code: known}.get, keep, done.healed.append, unreachable)
         refetcher.add(target)
         task = asyncio.create_task(refetcher.run())
         async with asyncio.timeout(10):
-            while metrics.refetch_pending:
+            while metrics.refetch_pending and (searches is None or len(exchange.requests) < searches):
                 await asyncio.sleep(0.001)
         task.cancel()
 
     asyncio.run(run())
-    return kept, healed
+    return done
 
 
 def test_pages_are_walked_back_to_the_last_known_trade(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Exchange([trade(n) for n in range(1, 1801)], NOON)
     target = Target("KRW-BTC", trade(600).timestamp, 1800, trade(1800).timestamp)
-    kept, healed = heal(exchange, target, KnownTrades(trade(600).timestamp, list(range(580, 601))), monkeypatch)
-    assert set(kept) == set(range(601, 1801))
-    assert len(kept) == len(set(kept))
-    assert healed == ["KRW-BTC"]
+    done = heal(exchange, target, KnownTrades(trade(600).timestamp, list(range(580, 601))), monkeypatch)
+    assert sorted(done.kept) == list(range(601, 1801))
+    assert done.healed == ["KRW-BTC"]
     assert len(exchange.requests) == 3
 
 
@@ -134,24 +153,51 @@ def test_a_gap_across_midnight_asks_for_the_days_before(monkeypatch: pytest.Monk
     trades = [trade(n, midnight - 5000 + n * 1000) for n in range(1, 11)]
     exchange = Exchange(trades, midnight)
     target = Target("KRW-BTC", trades[1].timestamp, 10, trades[9].timestamp)
-    kept, healed = heal(exchange, target, KnownTrades(trades[1].timestamp, [1, 2]), monkeypatch)
-    assert sorted(kept) == list(range(3, 11))
-    assert healed == ["KRW-BTC"]
+    done = heal(exchange, target, KnownTrades(trades[1].timestamp, [1, 2]), monkeypatch)
+    assert sorted(done.kept) == list(range(3, 11))
+    assert done.healed == ["KRW-BTC"]
     assert {request.get("days_ago") for request in exchange.requests} >= {None, 1}
 
 
 def test_rest_that_trails_is_asked_again_until_the_snapshots_trade_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Exchange([trade(n) for n in range(1, 4)] + [trade(0, NOON - DAY)], NOON, lag=3)
-    kept, healed = heal(exchange, Target("KRW-BTC", NOON, 3, NOON + 300), KnownTrades(NOON, [1]), monkeypatch)
-    assert sorted(kept) == [2, 3]
-    assert healed == ["KRW-BTC"]
+    done = heal(exchange, Target("KRW-BTC", NOON, 3, NOON + 300), KnownTrades(NOON, [1]), monkeypatch)
+    assert sorted(done.kept) == [2, 3]
+    assert done.healed == ["KRW-BTC"]
 
 
-def test_what_rest_never_shows_is_given_up_and_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    exchange = Exchange([trade(1), trade(2)], NOON)
-    kept, healed = heal(exchange, Target("KRW-BTC", NOON, 99, NOON + 300), KnownTrades(NOON, [1]), monkeypatch)
-    assert kept == [2]
-    assert healed == []
+def test_what_rest_does_not_show_is_asked_for_again_and_never_called_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = Exchange([trade(0, NOON - 9000), trade(1), trade(2)], NOON)
+    target = Target("KRW-BTC", NOON, 99, NOON + 300)
+    done = heal(exchange, target, KnownTrades(NOON, [1]), monkeypatch, searches=20)
+    assert done == Healing(kept=[2])
+
+
+def test_refusals_of_rest_are_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = Exchange([trade(1), trade(2)], NOON, refused=25)
+    done = heal(exchange, Target("KRW-BTC", NOON, 2, NOON + 200), KnownTrades(NOON, [1]), monkeypatch)
+    assert done == Healing(kept=[2], healed=["KRW-BTC"])
+
+
+def test_a_quiet_codes_last_trade_may_be_days_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    trades = [trade(n, NOON - 4 * DAY + n * 1000) for n in range(1, 4)]
+    target = Target("KRW-BTC", trades[0].timestamp, 3, trades[2].timestamp)
+    done = heal(Exchange(trades, NOON), target, KnownTrades(trades[0].timestamp, [1]), monkeypatch)
+    assert done == Healing(kept=[2, 3], healed=["KRW-BTC"])
+
+
+def test_a_gap_that_begins_before_rests_reach_is_no_healed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    trades = [trade(n, NOON - (10 - n) * DAY) for n in range(1, 11)]
+    target = Target("KRW-BTC", trades[0].timestamp, 10, trades[9].timestamp)
+    done = heal(Exchange(trades, NOON), target, KnownTrades(trades[0].timestamp, [1]), monkeypatch)
+    assert sorted(done.kept) == list(range(3, 11))
+    assert (done.healed, done.unreachable) == ([], [("KRW-BTC", trades[2].timestamp)])
+
+
+def test_a_snapshot_older_than_rests_reach_is_unreachable_after_a_few_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("KRW-BTC", NOON - 20 * DAY, 2, NOON - 9 * DAY)
+    done = heal(Exchange([], NOON), target, KnownTrades(NOON - 20 * DAY, [1]), monkeypatch)
+    assert (done.healed, done.unreachable) == ([], [("KRW-BTC", NOON - 9 * DAY)])
 
 
 # -- the shape -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from upbit_ingester import settings
+from upbit_ingester import contract, settings
 
 KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:19092"}
 
@@ -59,6 +59,13 @@ def test_nonsense_is_refused_in_one_line(tmp_path: Path, changes: dict[str, str]
         settings.load(environment(tmp_path, **changes))
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
+
+
+def test_a_stream_of_the_contract_without_a_struct_is_refused_in_one_line(tmp_path: Path) -> None:
+    text = contract.DEFAULT_PATH.read_text(encoding="utf-8").replace("[streams.ticker]", "[streams.candle]")
+    (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(settings.SettingsError, match=r"^pipeline\.toml: streams\.candle: the gate has no struct"):
+        settings.load(environment(tmp_path, PIPELINE_CONTRACT=str(tmp_path / "pipeline.toml"), UPBIT_STREAMS="trade"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -54,7 +54,6 @@ def test_records_come_back_whole(tmp_path: Path) -> None:
     spool = Spool(tmp_path, Clock())
     value = bytes(range(256)) * 10
     spool.append([Record(b"KRW-BTC", (("source", b"rest"),), value), record(1)])
-    spool.sync()
     assert [left.value for left in Spool(tmp_path, Clock()).left_over()] == [value, record(1).value]
 
 
@@ -152,8 +151,8 @@ def test_an_old_segment_is_sealed_although_nothing_new_comes(tmp_path: Path) -> 
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, Clock())
     spool.append([record(1)])
-    real_write = os.write
-    monkeypatch.setattr(os, "write", lambda handle, data: _half_then_full(real_write, handle, data))
+    real_write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda handle, data, at: _half_then_full(real_write, handle, data, at))
     with pytest.raises(OSError, match="No space left"):
         spool.append([record(2), record(3)])
     monkeypatch.undo()
@@ -166,12 +165,63 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytes
 _writes = 0
 
 
-def _half_then_full(write: object, handle: int, data: memoryview) -> int:
+def _half_then_full(write: object, handle: int, data: memoryview, at: int) -> int:
     global _writes
     _writes += 1
     if _writes % 2:
-        return int(write(handle, bytes(data)[: len(data) // 2]))  # type: ignore[operator]
+        return int(write(handle, bytes(data)[: len(data) // 2], at))  # type: ignore[operator]
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_synced_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, Clock())
+    spool.append([record(1)])
+    monkeypatch.setattr(os, "fdatasync", _refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        spool.append([record(2)])
+    assert numbers(send_all(spool)) == [1]
+    monkeypatch.undo()
+    spool.append([record(3)])
+    assert numbers(send_all(spool)) == [3]
+    assert [left.value for left in Spool(tmp_path, Clock()).left_over()] == [record(1).value, record(3).value]
+
+
+def _refuse(_handle: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def damaged(data: bytes, position: int) -> bytes:
+    return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
+
+
+def test_a_wrong_byte_costs_its_record_only_and_the_file_is_kept(tmp_path: Path) -> None:
+    chunks = [encode(record(n)) for n in range(3)]
+    data = MAGIC + b"".join(chunks)
+    ends = [len(MAGIC) + sum(map(len, chunks[: n + 1])) for n in range(3)]
+    for position in range(len(data)):
+        directory = tmp_path / str(position)
+        directory.mkdir()
+        (directory / "000000000007.seg").write_bytes(damaged(data, position))
+        spool = Spool(directory, Clock())
+        hit = next((n for n, end in enumerate(ends) if position < end), 3) if position >= len(MAGIC) else None
+        assert numbers(send_all(spool)) == [n for n in range(3) if n != hit], position
+        if spool.damaged:
+            assert (directory / "000000000007.broken").read_bytes() == damaged(data, position)
+        else:
+            assert hit == 2, "only an end that a kill could have left is cut"
+        spool.append([record(9)])
+        assert numbers(send_all(spool)) == [9]
+        again = Spool(directory, Clock())
+        assert (again.damaged, again.torn_tails) == (0, 0)
+
+
+def test_a_file_without_one_readable_record_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "000000000007.seg").write_bytes(b"nothing of ours")
+    spool = Spool(tmp_path, Clock())
+    assert (spool.damaged, spool.unacknowledged) == (1, 0)
+    spool.append([record(1)])
+    assert files(tmp_path) == ["000000000008.seg"]
+    assert (tmp_path / "000000000007.broken").read_bytes() == b"nothing of ours"
 
 
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,277 @@
+"""A stream's frames before the pump: what is compared, repeated, counted, shed and recorded as a gap."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.ingester.sample_frames import ORDERBOOK, TICKER, TRADE_LIVE
+from upbit_ingester.metrics import Metrics
+from upbit_ingester.pump import DEAD_LETTER, Item, Pump
+from upbit_ingester.refetch import Target
+from upbit_ingester.rest_trades import RestTrade, decode
+from upbit_ingester.state import Change, State
+from upbit_ingester.stream import RestSink, Shared, StreamSink, changes_of
+
+SAMPLES = {"trade": TRADE_LIVE, "ticker": TICKER, "orderbook": ORDERBOOK}
+DAY_MS = 1_785_369_600_000
+NAMES = {"trade": ("sequential_id", "trade_timestamp"), "ticker": ("timestamp",), "orderbook": ("timestamp",)}
+
+
+class Inbox(Pump):
+    """Takes what is offered; `shedding` plays a spool that is nearly full."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.shedding = False
+
+    def offer(self, item: Item) -> None:
+        self.items.append(item)
+
+    def must_shed(self) -> bool:
+        return self.shedding
+
+    def is_full(self) -> bool:
+        return False
+
+
+class Setting:
+    """One stream's sink, and what went out of it."""
+
+    def __init__(self, stream: str, folder: Path, state: State | None = None, codes: tuple[str, ...] = ("KRW-BTC",)):
+        self.stream = stream
+        self.pump = Inbox()
+        self.metrics = Metrics()
+        self.state = State() if state is None else state
+        self.targets: list[Target] = []
+        self.gaps_path = folder / "gaps.jsonl"
+        shared = Shared(self.pump, self.state, self.metrics, self.gaps_path, lambda: codes, self.targets.append)
+        self.sink = StreamSink(stream, shared)
+
+    def frame(self, number: int, kind: str = "REALTIME", code: str = "KRW-BTC", at_s: int = 0) -> None:
+        self.raw(frame(self.stream, number, kind, code), at_s)
+
+    def raw(self, data: bytes, at_s: int = 0) -> None:
+        self.sink.frame("c1", 1, data, at_s * 10**9)
+
+    def snapshot(self, number: int, code: str = "KRW-BTC", at_s: int = 0) -> None:
+        self.frame(number, "SNAPSHOT", code, at_s)
+
+    def reconnect(self, cause: str = "silence") -> None:
+        self.sink.lost(cause)
+        self.sink.connected()
+
+    def records(self) -> list[bytes]:
+        return [item.record.value for item in self.pump.items if item.record is not None]
+
+    def marks(self) -> list[str]:
+        """Kinds of the changes in the order in which the pump sees them."""
+        return [item.change.kind for item in self.pump.items if item.change is not None]
+
+    def gaps(self) -> list[str]:
+        lines = self.gaps_path.read_text().splitlines() if self.gaps_path.exists() else []
+        return [json.loads(line)["cause"] for line in lines]
+
+
+def frame(stream: str, number: int, kind: str = "REALTIME", code: str = "KRW-BTC") -> bytes:
+    """A frame whose key and time follow `number`."""
+    data = SAMPLES[stream].replace(b"REALTIME", kind.encode()).replace(b"KRW-BTC", code.encode())
+    for name in NAMES[stream]:
+        value = number if name == "sequential_id" else DAY_MS + number
+        data = re.sub(rb'"%s":[0-9]+' % name.encode(), b'"%s":%d' % (name.encode(), value), data, count=1)
+    return data
+
+
+@pytest.fixture(params=SAMPLES)
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Setting:
+    return Setting(request.param, tmp_path)
+
+
+@pytest.fixture
+def trades(tmp_path: Path) -> Setting:
+    return Setting("trade", tmp_path)
+
+
+# -- SNAPSHOTs that repeat -------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_that_repeats_what_is_kept_is_not_kept_again(setting: Setting) -> None:
+    setting.sink.connected()
+    setting.snapshot(1)
+    setting.frame(2)
+    kept = setting.records()
+    assert len(kept) == 2
+    for _ in range(3):
+        setting.reconnect()
+        setting.snapshot(2)
+    assert setting.records() == kept
+    assert setting.metrics.received[setting.stream] == 2, "received and kept must not drift apart"
+    setting.reconnect()
+    setting.snapshot(3)
+    assert len(setting.records()) == 3
+
+
+def test_a_new_process_keeps_one_snapshot_of_each_code(tmp_path: Path) -> None:
+    state = State()
+    first = Setting("trade", tmp_path, state)
+    first.sink.connected()
+    first.snapshot(1)
+    second = Setting("trade", tmp_path, state)
+    second.sink.connected()
+    second.snapshot(1)
+    assert len(second.records()) == 1
+    assert second.targets == []
+
+
+def test_snapshots_do_not_hide_the_silence_of_an_exchange(setting: Setting) -> None:
+    setting.sink.connected()
+    setting.frame(1, at_s=100)
+    setting.reconnect()
+    setting.snapshot(1, at_s=200)
+    setting.snapshot(2, at_s=201)
+    assert setting.metrics.last_received_s[setting.stream] == 100
+
+
+def test_a_changed_format_is_no_silence(setting: Setting) -> None:
+    setting.sink.connected()
+    setting.raw(b'{"type":"something else"}', at_s=300)
+    assert setting.metrics.last_received_s[setting.stream] == 300
+    assert [item.lane for item in setting.pump.items] == [DEAD_LETTER]
+
+
+# -- gaps ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_silence_in_which_nothing_was_published_is_no_gap(setting: Setting) -> None:
+    setting.sink.connected()
+    setting.snapshot(1)
+    setting.frame(2)
+    setting.reconnect()
+    setting.snapshot(2)
+    setting.frame(3)
+    assert setting.gaps() == []
+    assert setting.targets == []
+
+
+def test_a_silence_in_which_something_was_published_is_one(setting: Setting) -> None:
+    setting.sink.connected()
+    setting.frame(2)
+    setting.reconnect()
+    setting.snapshot(5)
+    setting.frame(6)
+    assert setting.gaps() == ["silence"]
+
+
+def test_a_code_without_its_snapshot_leaves_the_gap_in_doubt(tmp_path: Path) -> None:
+    setting = Setting("ticker", tmp_path, codes=("KRW-BTC", "KRW-ETH"))
+    setting.sink.connected()
+    setting.frame(1)
+    setting.reconnect("close_1006")
+    setting.snapshot(1)
+    setting.frame(2)
+    assert setting.gaps() == ["close_1006"]
+
+
+# -- trades that were missed -----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_snapshot_opens_a_gap_from_the_last_known_trade(trades: Setting) -> None:
+    trades.sink.connected()
+    trades.snapshot(1)
+    trades.frame(5)
+    trades.reconnect()
+    trades.snapshot(9)
+    trades.frame(10)
+    assert trades.marks() == ["baseline", "seen", "gap", "seen"]
+    assert trades.targets == [Target("KRW-BTC", DAY_MS + 5, 9, DAY_MS + 9)]
+
+
+def test_a_live_trade_before_its_codes_snapshot_does_not_hide_the_gap(trades: Setting) -> None:
+    trades.sink.connected()
+    trades.snapshot(1)
+    trades.frame(5)
+    trades.reconnect()
+    trades.frame(10)
+    trades.snapshot(10)
+    assert trades.marks() == ["baseline", "seen", "gap", "seen"]
+    assert trades.targets == [Target("KRW-BTC", DAY_MS + 5, 10, DAY_MS + 10)]
+
+
+def test_only_the_first_trade_of_a_connection_is_compared(trades: Setting) -> None:
+    trades.sink.connected()
+    for number in range(1, 6):
+        trades.frame(number)
+    assert trades.marks() == ["baseline", *["seen"] * 5]
+    assert trades.targets == []
+
+
+# -- shedding --------------------------------------------------------------------------------------------------------
+
+
+def test_order_books_make_room_and_the_gap_is_recorded(tmp_path: Path) -> None:
+    books = Setting("orderbook", tmp_path)
+    books.sink.connected()
+    books.snapshot(1)
+    books.reconnect()
+    books.snapshot(1)
+    books.frame(2)
+    books.pump.shedding = True
+    books.frame(3, at_s=50)
+    books.frame(4, at_s=51)
+    assert (books.metrics.shed["orderbook"], books.metrics.last_received_s["orderbook"]) == (2, 51)
+    books.pump.shedding = False
+    books.frame(5)
+    assert books.gaps() == ["shed"]
+    assert len(books.records()) == 3
+
+
+def test_trades_are_never_shed(trades: Setting) -> None:
+    trades.sink.connected()
+    trades.pump.shedding = True
+    trades.frame(1)
+    assert len(trades.records()) == 1
+
+
+# -- REST, and what a start finds ------------------------------------------------------------------------------------
+
+
+def rest_trade() -> RestTrade:
+    numbers = '"trade_price":1,"trade_volume":2,"prev_closing_price":1,"change_price":0'
+    return decode(
+        b'[{"market":"KRW-BTC","trade_date_utc":"2026-07-30","trade_time_utc":"00:00:00","ask_bid":"ASK",'
+        b'"timestamp":%d,"sequential_id":7,%s}]' % (DAY_MS + 7, numbers.encode())
+    )[0]
+
+
+def test_a_trade_of_rest_is_kept_as_one_of_rest(tmp_path: Path) -> None:
+    pump, state = Inbox(), State()
+    RestSink(pump, state, Metrics(), tmp_path / "gaps.jsonl").keep(rest_trade())
+    (item,) = pump.items
+    assert item.record is not None
+    assert dict(item.record.headers)["source"] == b"rest"
+    assert state.trades["KRW-BTC"].ids == [7]
+
+
+def test_what_rest_does_not_reach_is_recorded_and_not_asked_for_again(tmp_path: Path) -> None:
+    pump, state = Inbox(), State()
+    for change in (Change("seen", "trade", "KRW-BTC", 100, 0, 1), Change("gap", "trade", "KRW-BTC", 0)):
+        state.apply(change)
+    sink = RestSink(pump, state, Metrics(), tmp_path / "gaps.jsonl")
+    sink.unreachable(Target("KRW-BTC", 100, 9, 900), 500)
+    line = json.loads((tmp_path / "gaps.jsonl").read_text())
+    assert (line["cause"], line["code"], line["last_seen_ms"], line["first_seen_ms"]) == (
+        "unreachable",
+        "KRW-BTC",
+        100,
+        500,
+    )
+    assert state.trades["KRW-BTC"].gap_from_ms is None
+
+
+def test_spooled_records_count_as_seen_but_snapshots_do_not(trades: Setting) -> None:
+    trades.sink.connected()
+    trades.snapshot(1)
+    trades.frame(2, at_s=9)
+    records = [item.record for item in trades.pump.items if item.record is not None]
+    assert list(changes_of("trade", records)) == [Change("seen", "trade", "KRW-BTC", DAY_MS + 2, 9000, 2)]
