@@ -25,10 +25,9 @@ A service does not answer, Kafka or Flink refuses a change, a job does not start
 `first_rows_within_s`. The reason is the last line of the failed task's log.
 
 ### Who cares
-Whoever runs the pipeline. While it works it holds a lease: the supervising DAGs keep their hands off.
+Whoever runs the pipeline. While it works it holds a lease: the supervising DAGs keep their hands off. The lease is
+given back before the wait for the first rows, also when a step has failed.
 """
-
-LEASE_S = 600
 
 
 @dag(
@@ -52,25 +51,26 @@ LEASE_S = 600
 def bootstrap_pipeline() -> None:
     @task
     def services_reachable() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import open_engines
         from upbit_lake.airflow_glue.outcome import conclude
-        from upbit_lake.lease import INGESTER, STREAMING_JOBS, acquire_within
         from upbit_lake.services import wait_for_services
 
-        run_id = get_current_context()["run_id"]
         with open_engines() as engines:
             found = wait_for_services(engines, timeout_s=120)
-            for lease in (STREAMING_JOBS, INGESTER):
-                acquire_within(engines.db, lease, run_id, LEASE_S, wait_s=180)
+        hold_leases(get_current_context()["run_id"])
         return conclude("; ".join(f"{name}: {answer}" for name, answer in found.items()))
 
     @task
     def topics() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import contract_and_settings, kafka_admin
         from upbit_lake.airflow_glue.outcome import tell
         from upbit_lake.topics import reconcile_topics
 
-        params = get_current_context()["params"]
+        context = get_current_context()
+        params = context["params"]
+        hold_leases(context["run_id"])
         contract, _ = contract_and_settings()
         wanted = contract.topics.values()
         return tell(
@@ -79,22 +79,28 @@ def bootstrap_pipeline() -> None:
 
     @task
     def buckets() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import contract_and_settings, s3_client
         from upbit_lake.airflow_glue.outcome import tell
         from upbit_lake.buckets import reconcile_buckets
 
+        context = get_current_context()
+        hold_leases(context["run_id"])
         contract, _ = contract_and_settings()
-        return tell(reconcile_buckets(s3_client(), contract.buckets, get_current_context()["params"]["dry_run"]))
+        return tell(reconcile_buckets(s3_client(), contract.buckets, context["params"]["dry_run"]))
 
     @task
     def lake_tables() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import contract_and_settings
         from upbit_lake.airflow_glue.outcome import tell
         from upbit_lake.flink_gateway import FlinkGateway
         from upbit_lake.lake_session import lake_session
         from upbit_lake.tables import reconcile_database, reconcile_tables
 
-        params = get_current_context()["params"]
+        context = get_current_context()
+        params = context["params"]
+        hold_leases(context["run_id"])
         contract, settings = contract_and_settings()
         with lake_session(FlinkGateway(settings.flink_gateway_url), contract, settings, "bootstrap") as session:
             database = reconcile_database(session, contract, params["dry_run"])
@@ -103,48 +109,58 @@ def bootstrap_pipeline() -> None:
 
     @task
     def streaming_jobs() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import open_engines
         from upbit_lake.airflow_glue.outcome import tell
         from upbit_lake.job_reconcile import reconcile_jobs
-        from upbit_lake.lease import STREAMING_JOBS, acquire
 
         context = get_current_context()
         params = context["params"]
+        hold_leases(context["run_id"])
         with open_engines() as engines:
-            acquire(engines.db, STREAMING_JOBS, context["run_id"], LEASE_S)
             return tell(reconcile_jobs(engines, params["repair"], params["dry_run"]))
 
     @task
     def ingester() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import contract_and_settings
         from upbit_lake.airflow_glue.outcome import tell
         from upbit_lake.ingester_control import ingester_control
         from upbit_lake.ingester_reconcile import ensure_running
 
-        params = get_current_context()["params"]
+        context = get_current_context()
+        params = context["params"]
+        hold_leases(context["run_id"])
         _, settings = contract_and_settings()
         control = ingester_control(settings)
         outcome = ensure_running(control, settings.ingester_url, params["repair"], params["dry_run"])
         return tell({"ingester": outcome})
+
+    @task(trigger_rule="all_done")
+    def release_leases() -> str:
+        from upbit_lake.airflow_glue.bootstrap_leases import give_leases_back
+        from upbit_lake.airflow_glue.outcome import conclude
+
+        give_leases_back(get_current_context()["run_id"])
+        return conclude("the supervising DAGs may work")
 
     @task(execution_timeout=timedelta(hours=1, minutes=5))
     def first_rows() -> str:
         from upbit_lake.airflow_glue.connections import open_engines
         from upbit_lake.airflow_glue.outcome import conclude
         from upbit_lake.first_rows import wait_for_rows
-        from upbit_lake.lease import INGESTER, STREAMING_JOBS, release
 
-        context = get_current_context()
+        params = get_current_context()["params"]
+        bound = 0 if params["dry_run"] else params["first_rows_within_s"]
         with open_engines() as engines:
-            # Nothing is changed from here on: the supervising DAGs may work while the rows come.
-            for lease in (STREAMING_JOBS, INGESTER):
-                release(engines.db, lease, context["run_id"])
-            bound = 0 if context["params"]["dry_run"] else context["params"]["first_rows_within_s"]
             found = wait_for_rows(engines, bound)
         return conclude("; ".join(f"{name}: {state}" for name, state in found.items()))
 
     tables = lake_tables()
-    services_reachable() >> [topics(), buckets()] >> tables >> streaming_jobs() >> ingester() >> first_rows()
+    runs, rows = ingester(), first_rows()
+    services_reachable() >> [topics(), buckets()] >> tables >> streaming_jobs() >> runs
+    # Both: `release_leases` also succeeds after a failure, which `first_rows` must not hide.
+    [runs, runs >> release_leases()] >> rows
 
 
 bootstrap_pipeline()

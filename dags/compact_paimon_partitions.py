@@ -12,8 +12,8 @@ from upbit_lake.contract import load_contract
 
 DOC = """
 ### What it does
-Takes all closed hours that changed since they were closed last, oldest first, at most `hours.per_run` a run: exact
-candles from the stored trades → full compaction → expiry of old snapshots, and once a day of old partitions and orphan
+Takes all closed hours that changed since they were closed last, oldest first, at most `hours.per_run` a run: full
+compaction, exact candles from the stored trades → expiry of old snapshots, and once a day of old partitions and orphan
 files. An hour is closed when the lake holds every Kafka partition past its end and grace, or the source has ended.
 The compaction's own snapshot must hold the same rows and sums as the one before it, and as many files as promised.
 With nothing to do it does nothing. After hours were closed it starts `verify_paimon_partitions`.
@@ -23,8 +23,9 @@ With nothing to do it does nothing. After hours were closed it starts `verify_pa
   further back.
 
 ### When it fails
-Rows, sums or files are not as promised, or a streaming job was restarted meanwhile: the last line of the log says
-which table and hour. When a streaming job needs the slot the run yields: the next one takes the hours up.
+Rows, sums or files are not as promised, an engine failed, or a streaming job was restarted meanwhile: the last line of
+the log says which tables and hours. What fails with one hour or table keeps no other from its turn, and never the
+expiry. When a streaming job needs the slot the run yields: the next one takes the hours up.
 
 ### Who cares
 The analyst whose queries get slow on many small files; the disk.
@@ -56,7 +57,9 @@ def compact_paimon_partitions() -> None:
 
         return close_hours()
 
-    @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=20), trigger_rule="none_failed")
+    # Whatever became of the hours: without expiry the disk fills. A failed `close_hours` still fails the run, for
+    # `hours_were_closed` needs it.
+    @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=20), trigger_rule="all_done")
     def expire() -> str:
         from upbit_lake.airflow_glue.hourly import expire
 

@@ -39,14 +39,22 @@ TOPOLOGY: dict[str, dict[str, set[str]]] = {
         "buckets": {"lake_tables"},
         "lake_tables": {"streaming_jobs"},
         "streaming_jobs": {"ingester"},
-        "ingester": {"first_rows"},
+        "ingester": {"release_leases", "first_rows"},
+        "release_leases": {"first_rows"},
         "first_rows": set(),
     },
     "supervise_streaming_jobs": {"look_and_restart": set()},
     "supervise_ingester": {"look_and_restart": set()},
+    "compact_paimon_partitions": {
+        "close_hours": {"expire", "hours_were_closed"},
+        "expire": {"hours_were_closed"},
+        "hours_were_closed": {"verify"},
+        "verify": set(),
+    },
+    "verify_paimon_partitions": {"verify_hours": set()},
 }
-# DAGs whose topology is told by their own tests: they must exist all the same.
-EXPECTED = frozenset(TOPOLOGY) | {"compact_paimon_partitions", "verify_paimon_partitions"}
+# Tasks that run whatever failed before them. None may be the last one: a run is judged by its last tasks.
+ALL_DONE = {"bootstrap_pipeline.release_leases", "compact_paimon_partitions.expire"}
 
 
 class DagPolicyError(AssertionError):
@@ -153,9 +161,9 @@ def _refuse(touched: list[str], what: str) -> None:
 def check_expected(folder: Path) -> None:
     """The folder yields exactly the DAGs of the design, each in the file that bears its name."""
     files = {path.stem for path in folder.glob("*.py") if not path.name.startswith(("test_", "_", "conftest"))}
-    if files != EXPECTED:
-        missing, surplus = sorted(EXPECTED - files), sorted(files - EXPECTED)
-        raise DagPolicyError(f"dags/: missing {missing or 'none'}, not expected {surplus or 'none'}; see EXPECTED")
+    if files != set(TOPOLOGY):
+        missing, surplus = sorted(set(TOPOLOGY) - files), sorted(files - set(TOPOLOGY))
+        raise DagPolicyError(f"dags/: missing {missing or 'none'}, not expected {surplus or 'none'}; see TOPOLOGY")
 
 
 def check_import(parsed: Parsed) -> None:
@@ -195,6 +203,8 @@ def check_policy(parsed: Parsed) -> None:
 
 
 def _check_task(dag_id: str, task: Any) -> None:
+    from upbit_lake.lease import LEASE_S
+
     where = f"{dag_id}.{task.task_id}"
     if task.retries < 2:
         raise DagPolicyError(f"{where}: retries {task.retries}, must be at least 2 (the API server may be away)")
@@ -204,6 +214,15 @@ def _check_task(dag_id: str, task: Any) -> None:
         raise DagPolicyError(f"{where}: has no execution_timeout")
     if task.owner == "airflow":
         raise DagPolicyError(f"{where}: has no owner")
+    if (task.trigger_rule == "all_done") != (where in ALL_DONE):
+        raise DagPolicyError(f"{where}: trigger_rule {task.trigger_rule}; see ALL_DONE")
+    if where in ALL_DONE and not task.downstream_task_ids:
+        raise DagPolicyError(f"{where}: is the last task and would hide a failure before it")
+    leased = dag_id.startswith(("supervise_", "bootstrap_")) and where != "bootstrap_pipeline.first_rows"
+    if leased and task.execution_timeout.total_seconds() >= LEASE_S:
+        raise DagPolicyError(
+            f"{where}: execution_timeout {task.execution_timeout}, its lease ends after {LEASE_S:.0f} s"
+        )
     if dag_id.startswith("supervise_") and task.pool != "supervision":
         raise DagPolicyError(f"{where}: must run in the pool `supervision`, or it waits behind long work")
 
@@ -215,8 +234,8 @@ def check_topology(parsed: Parsed) -> None:
     schedules = load_contract().schedules
     for dag_id, dag in parsed.require().items():
         found = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
-        if dag_id in TOPOLOGY and found != TOPOLOGY[dag_id]:
-            raise DagPolicyError(f"{dag_id}: its tasks are {found}, must be {TOPOLOGY[dag_id]}")
+        if found != TOPOLOGY.get(dag_id):
+            raise DagPolicyError(f"{dag_id}: its tasks are {found}, must be {TOPOLOGY.get(dag_id)}")
         cron = getattr(dag.timetable, "expression", None) or getattr(dag.timetable, "_expression", None)
         if cron != schedules.get(dag_id):
             raise DagPolicyError(f"{dag_id}: runs at {cron}, the contract says {schedules.get(dag_id)}")

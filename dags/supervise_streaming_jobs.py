@@ -46,7 +46,7 @@ def supervise_streaming_jobs() -> None:
         inlets=[MEMORY],
         pool=SUPERVISION_POOL,
         priority_weight=SUPERVISION_PRIORITY,
-        execution_timeout=timedelta(minutes=12),
+        execution_timeout=timedelta(minutes=10),
     )
     def look_and_restart() -> str:
         from upbit_lake.airflow_glue.connections import open_engines

@@ -25,8 +25,8 @@ implementation than the writer's, a verdict of two levels in PostgreSQL (`verdic
 * `hour`: verify this hour again, e.g. `2026-11-23T09` (UTC); empty = the list.
 
 ### When it fails
-At once and without retry when a verdict is red; the last line of the log names table, hour and keys. Engines that do
-not answer are retried.
+At once and without retry when a verdict is red, or when the lake has nothing of the `hour` asked for; the last line of
+the log names table, hour and keys. Engines that do not answer are retried.
 
 ### Who cares
 Whoever answers for the data. A loss is refetched by `repair_lake_gaps` where that DAG exists.

@@ -6,7 +6,7 @@ data. A loss belongs to the hour of its own event; a run of offsets that Kafka n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from upbit_lake.hours import Hour
@@ -105,16 +105,17 @@ def judge_coverage(
     hour: Hour,
     gaps: Sequence[Gap],
     pending: Mapping[int, int],
-    known_bad: frozenset[tuple[int, int]] = frozenset(),
+    certain: Set[tuple[int, int]] = frozenset(),
     partial: bool = False,
 ) -> Verdict:
     """The verdict on an hour: `gaps` are the open gaps of the table's topic, `pending` the offsets that its hour needs
-    but no window holds yet, by partition. `known_bad`: (partition, offset) of bad records that an earlier run already
-    sent to the dead letters; their time is up.
+    but no window holds yet, by partition. `certain`: (partition, offset) of the records whose time is up, because an
+    earlier run missed them too or because the lake holds later ones; the others may still be on their way.
     """
     mine = [gap for gap in gaps if gap.first_hour <= hour <= gap.last_hour]
-    late = [gap for gap in mine if gap.kind == BAD and (gap.partition, gap.start) not in known_bad]
-    lost = [gap for gap in mine if gap.kind == LOSS or (gap.kind == BAD and gap not in late)]
+    open_gaps = [gap for gap in mine if gap.kind != LOG_EXPIRED]
+    late = [gap for gap in open_gaps if (gap.partition, gap.start) not in certain]
+    lost = [gap for gap in open_gaps if gap not in late]
     expired = [gap for gap in mine if gap.kind == LOG_EXPIRED]
     if lost:
         status, reason = Status.RED, "; ".join(_words(gap) for gap in lost[:NAMED])

@@ -43,12 +43,15 @@ CLOCK_SLACK = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Audit:
-    """What is known of a table's topic after an audit: open gaps, and per partition the offset audited up to."""
+    """What is known of a table's topic after an audit: open gaps, and per partition the offset audited up to.
+
+    `certain`: (partition, offset) of gaps that are no commit under way.
+    """
 
     gaps: Sequence[Gap]
     audited: Mapping[int, int]
     targets: Mapping[Hour, Mapping[int, int]]
-    known_bad: frozenset[tuple[int, int]]
+    certain: Set[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -109,16 +112,23 @@ class Auditor:
             expired, rest = split_expired(gap, topic.partitions[gap.partition].first)
             gaps += self._expired(topic, expired, began_ms, state.now) if expired else []
             readable += [rest] if rest else []
-        lost = {
-            (gap.partition, offset) for gap in open_gaps if gap.kind == LOSS for offset in range(gap.start, gap.end)
+        seen = {
+            (gap.partition, offset)
+            for gap in open_gaps
+            if gap.kind != LOG_EXPIRED and gap.topic_id == topic.topic_id
+            for offset in range(gap.start, gap.end)
         }
-        gaps += self._explain(topic, disjoint(readable), lost)
-        known = frozenset((gap.partition, gap.start) for gap in open_gaps if gap.kind == BAD)
-        merged = merge_gaps(gaps)
+        found, held = self._explain(topic, disjoint(readable), seen, present, began_ms)
+        certain = seen | {
+            (gap.partition, gap.start) for gap in found if gap.kind == LOSS and gap.start < held.get(gap.partition, 0)
+        }
+        sure = [gap for gap in found if (gap.partition, gap.start) in certain]
+        # Merged apart, so that a gap is certain or not as a whole.
+        merged = [*merge_gaps([*gaps, *sure]), *merge_gaps(gap for gap in found if gap not in sure)]
         self._store.save_audit(self._topic, added, merged, state.now)
         count = sum(window.end - window.start for window in added)
         log.info("%s: %d offsets audited, %d records of gaps read", self._topic, count, _size(readable))
-        return Audit(merged, audited, {h: {n: e for n, (_, e) in t.items()} for h, t in targets.items()}, known)
+        return Audit(merged, audited, {h: {n: e for n, (_, e) in t.items()} for h, t in targets.items()}, certain)
 
     def _began_ms(self, topic: TopicOffsets, windows: Sequence[Window]) -> int:
         """When this topic's first record was received. Only a recreated topic needs to know: its offsets begin again,
@@ -175,10 +185,18 @@ class Auditor:
         first, last = self._offsets.hours_around(gap, began_ms) or (Hour.of(now), Hour.of(now))
         return [Gap(self._topic, topic.topic_id, gap.partition, gap.start, gap.end, LOG_EXPIRED, first, last)]
 
-    def _explain(self, topic: TopicOffsets, ranges: Sequence[Range], lost: Set[tuple[int, int]]) -> list[Gap]:
+    def _explain(
+        self,
+        topic: TopicOffsets,
+        ranges: Sequence[Range],
+        seen: Set[tuple[int, int]],
+        present: Sequence[Hour],
+        began_ms: int,
+    ) -> tuple[list[Gap], Mapping[int, int]]:
         """Read the records of `ranges`; what is still unexplained after the jobs' next commits is a gap.
 
-        What is in `lost` has had its time in an earlier run.
+        Gives the gaps, one a record, and per partition the offset below which the lake was complete before the last
+        look: a job commits its records in their order. What is in `seen` has had its time in an earlier run.
         """
         unexplained: list[Unexplained] = []
         for records in _batches(read_records(self._servers, self._topic, ranges), BATCH):
@@ -189,9 +207,11 @@ class Auditor:
         if bad:
             log.warning("%s: %d bad records go to %s", self._topic, len(bad), self._contract.dead_letter.topic)
             send_dead_letters(self._servers, self._contract.dead_letter.topic, bad)
-        if any(_place(item.record) not in lost for item in unexplained):
+        held: Mapping[int, int] = {}
+        if any(_place(item.record) not in seen for item in unexplained):
+            held = self._offsets.held(present, began_ms)
             unexplained = self._after_commits(unexplained)
-        return [self._gap(topic, item) for item in unexplained]
+        return [self._gap(topic, item) for item in unexplained], held
 
     def _after_commits(self, unexplained: list[Unexplained]) -> list[Unexplained]:
         """Look again until everything is there, or three checkpoints must have passed: the offsets that a job commits

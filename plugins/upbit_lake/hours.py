@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 HOUR_MS = 3_600_000
 KEY_FORMAT = "%Y-%m-%dT%H"
+MOMENT_FORMAT = "%Y%m%dT%H%M%S%f"
 
 
 class HourError(ValueError):
@@ -117,7 +118,12 @@ class PartitionState:
     @property
     def fingerprint(self) -> str:
         """Changes with every commit that touches the partition."""
-        return f"{self.record_count}-{self.file_count}-{self.size_bytes}-{self.updated_at:%Y%m%dT%H%M%S%f}"
+        return f"{self.record_count}-{self.file_count}-{self.size_bytes}-{self.updated_at:{MOMENT_FORMAT}}"
+
+
+def updated_at(fingerprint: str) -> datetime:
+    """When the partition of a fingerprint was last written (UTC)."""
+    return datetime.strptime(fingerprint.rpartition("-")[2], MOMENT_FORMAT).replace(tzinfo=UTC)
 
 
 def work_list(
@@ -141,6 +147,6 @@ def neighbours(hour: Hour, present: Iterable[Hour]) -> tuple[list[Hour], list[Ho
     return [other for other in hours if other < hour][-1:], [other for other in hours if other > hour][:2]
 
 
-def is_expired(hour: Hour, retention_d: int, now: datetime, updated_at: datetime | None = None) -> bool:
-    """Whether the maintenance may have dropped `hour`: last written (or begun) longer ago than `retention_d` days."""
-    return now - (updated_at or hour.start) > timedelta(days=retention_d)
+def is_expired(written_at: datetime, retention_d: int, now: datetime) -> bool:
+    """Whether the maintenance may have dropped an hour that was last written at `written_at`."""
+    return now - written_at > timedelta(days=retention_d)

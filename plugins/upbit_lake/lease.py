@@ -13,6 +13,8 @@ from upbit_lake.control_db import Connection, query
 
 STREAMING_JOBS = "streaming_jobs"
 INGESTER = "ingester"
+# Longer than any task that holds a lease may run (its execution_timeout), so that none works without it.
+LEASE_S = 660.0
 
 
 class LeaseHeldError(RuntimeError):

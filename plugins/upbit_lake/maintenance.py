@@ -1,28 +1,30 @@
-"""Closing an hour: exact candles, full compaction, and the proof that the compaction changed nothing.
+"""Closing an hour: full compaction, exact candles, and the proof that the compaction changed nothing.
 
-An hour may be closed again and again: what has not changed since is left alone, and every step may be repeated.
+An hour may be closed again and again: what has not changed since is left alone, and every step may be repeated. What
+goes wrong with one hour or one table is told at the end and keeps no other from its turn.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from upbit_lake.batch_slot import await_slot, disturbed, streaming_jobs
+from upbit_lake.batch_slot import BatchYieldsError, await_slot, disturbed, streaming_jobs
 from upbit_lake.contract import Contract
-from upbit_lake.flink_gateway import FlinkGateway, GatewaySession
+from upbit_lake.flink_gateway import FlinkGateway, GatewayError, GatewaySession
 from upbit_lake.flink_rest import FlinkRest
-from upbit_lake.hours import Hour, work_list
+from upbit_lake.hours import Hour, PartitionState, work_list
 from upbit_lake.jobs import pipeline_name
 from upbit_lake.lake_hours import CANDLES, LakeState, hour_filter, read_partitions, verify_sql, version
+from upbit_lake.lake_query import LakeQueryError
 from upbit_lake.lake_reader import LakeReader
 from upbit_lake.lake_session import BATCH, lake_session
 from upbit_lake.settings import Settings
 from upbit_lake.sql_files import RawSql, load_statements, sql_variables
-from upbit_lake.structural import Row, is_changed, promised_files, read_snapshots
+from upbit_lake.structural import Row, file_problem, is_changed, read_snapshots
 from upbit_lake.table_columns import table_columns
 from upbit_lake.verdicts import VerdictStore
 
@@ -33,12 +35,19 @@ STATEMENT_S = 1500.0
 
 
 class CompactionError(RuntimeError):
-    """A compaction broke its promise. One line: table, hour, what differs."""
+    """A compaction broke its promise. One line: every table and hour, what differs."""
+
+
+class CloseError(RuntimeError):
+    """The engines failed with some tables; the next run repeats them. One line: which, why."""
 
 
 @dataclass(frozen=True)
 class Closing:
-    """What one run does: the hours whose candles are recomputed, and the hours to compact by table."""
+    """What one run does: the hours whose candles are recomputed, and the hours to compact by table.
+
+    The trades come first: their candles are computed once they are compacted, and are compacted last.
+    """
 
     candles: Sequence[Hour]
     compact: Mapping[str, Sequence[Hour]]
@@ -56,12 +65,21 @@ def plan_closing(contract: Contract, state: LakeState, done: Mapping[tuple[str, 
     changed = work_list(every, done, state.is_closed, contract.hours.per_run)
     trade = contract.streams["trade"].table if "trade" in contract.streams else ""
     candles = [item.hour for item in changed if item.table == trade] if CANDLES in contract.tables else []
-    compact: dict[str, list[Hour]] = {}
+    compact: dict[str, list[Hour]] = {trade: []} if candles else {}
     for item in changed:
         compact.setdefault(item.table, []).append(item.hour)
     if candles:
-        compact[CANDLES] = sorted({*compact.get(CANDLES, []), *candles})
+        compact[CANDLES] = sorted({*compact.pop(CANDLES, []), *candles})
     return Closing(candles, compact)
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction left: the partitions that are whole, as of its own snapshot, their files, what is broken."""
+
+    states: Sequence[PartitionState]
+    files: int
+    broken: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -96,22 +114,58 @@ class Maintenance:
         """Do what `closing` says and remember it; one line of outcome a table.
 
         Raises:
-            BatchYieldsError: a streaming job needs the slot.
+            BatchYieldsError: a streaming job needs the slot, and nothing was done yet.
             CompactionError: rows, sums or files are not as promised, or a streaming job was disturbed.
-            GatewayError, LakeQueryError: the engines failed; the next run repeats what is left.
+            CloseError: the engines failed with some of the tables.
         """
         if not closing:
             return []
-        await_slot(self.rest, self.job_names, SLOT_WAIT_S)
         before = streaming_jobs(self.rest, self.job_names)
+        lines, broken, failed = list[str](), list[str](), list[str]()
         with lake_session(self.gateway, self.contract, self.settings, "close hours", BATCH) as session:
-            if closing.candles:
-                self._exact_candles(session, closing.candles)
-            lines = [self._compact(session, table, hours, now) for table, hours in closing.compact.items()]
+            for table, hours in closing.compact.items():
+                try:
+                    done = self._close(session, table, hours, closing.candles if table == self._trade else (), now)
+                except BatchYieldsError as reason:
+                    if not (lines or failed):
+                        raise
+                    lines.append(str(reason))
+                    break
+                except (GatewayError, LakeQueryError) as error:
+                    log.exception("%s", table)
+                    failed.append(f"{table} {_span(hours)}: {error}")
+                    continue
+                lines.append(_outcome(table, hours, done))
+                broken += done.broken
+                log.info("%s", lines[-1])
         moved = disturbed(before, streaming_jobs(self.rest, self.job_names))
         if moved:
-            raise CompactionError(f"streaming jobs were restarted while hours were closed: {', '.join(moved)}")
+            broken.append(f"streaming jobs were restarted while hours were closed: {', '.join(moved)}")
+        if broken:
+            raise CompactionError("; ".join([*broken, *failed]))
+        if failed:
+            raise CloseError("; ".join(failed))
         return lines
+
+    @property
+    def _trade(self) -> str:
+        return self.contract.streams["trade"].table if "trade" in self.contract.streams else ""
+
+    def _close(
+        self, session: GatewaySession, table: str, hours: Sequence[Hour], candles: Sequence[Hour], now: datetime
+    ) -> Compacted:
+        """Compact `hours` of a table, recompute `candles` from what is now in it, and remember the hours as closed.
+
+        In this order: a trade that comes after the compaction makes its hour changed again, so that none is ever
+        remembered as closed without being in its candle.
+        """
+        await_slot(self.rest, self.job_names, SLOT_WAIT_S)
+        done = self._compact(session, table, hours)
+        if candles:
+            await_slot(self.rest, self.job_names, SLOT_WAIT_S)
+            self._exact_candles(session, candles)
+        self.store.set_closed(done.states, now)
+        return done
 
     def run(self, session: GatewaySession, file: str, values: Mapping[str, str]) -> list[dict[str, Any]]:
         """Run `sql/maintenance/<file>.sql` and give the rows of its last statement."""
@@ -129,33 +183,36 @@ class Maintenance:
         self.run(session, "exact_candles", {"HOURS": hour_filter(hours)})
         log.info("candle_1m: exact candles of %s", _span(hours))
 
-    def _compact(self, session: GatewaySession, table: str, hours: Sequence[Hour], now: datetime) -> str:
-        """Compact `hours` of `table` in one job and prove it."""
+    def _compact(self, session: GatewaySession, table: str, hours: Sequence[Hour]) -> Compacted:
+        """Compact `hours` of `table` in one job, and hold what came of it against what was promised."""
         newest = read_snapshots(self.reader, self.contract)[table].newest or 0
         session.set("pipeline.name", f"compact {self.contract.lake.database}.{table} {_span(hours)}")
         partitions = ";".join(f"dt={hour.dt},hh={hour.hh}" for hour in hours)
         self.run(session, "compact", {"TABLE": table, "PARTITIONS": partitions})
         made = self._compactions(table, newest)
-        for snapshot in made:
-            self._check_unchanged(table, hours, snapshot)
         last = made[-1] if made else newest
-        files, whole = self._check_files(table, hours, last)
-        states = read_partitions(self.reader, self.contract, {table: last})[table]
-        # Fingerprints as of the compaction's own snapshot: what was written after it makes the hour changed again.
-        self.store.set_closed([item for item in states if item.hour in whole], now)
-        late = len(hours) - len(whole)
-        line = f"{table}: {_span(hours)} in {files} files as promised" + (
-            f", {late} hours changed meanwhile" * bool(late)
-        )
-        log.info("%s", line)
-        return line
+        broken: dict[Hour, str] = {}
+        for snapshot in reversed(made):
+            broken |= self._changed(table, hours, snapshot)
+        files = {hour: buckets for hour, buckets in self._files(table, hours, last).items() if not is_changed(buckets)}
+        for hour, buckets in files.items():
+            problem = file_problem(buckets, self.contract.hours.target_file_size_mb << 20)
+            if problem:
+                broken.setdefault(hour, f"{problem} after the compaction")
+        whole = files.keys() - broken.keys()
+        # As of the compaction's own snapshot: what was written after it makes the hour changed again.
+        states = [
+            item for item in read_partitions(self.reader, self.contract, {table: last})[table] if item.hour in whole
+        ]
+        count = sum(bucket["files"] for hour in whole for bucket in files[hour])
+        return Compacted(states, count, [f"{table} {hour}: {broken[hour]}" for hour in sorted(broken)])
 
     def _compactions(self, table: str, after: int) -> list[int]:
         query = verify_sql(self.contract, "compactions", table=RawSql(table), after=RawSql(after))
         return [row["snapshot_id"] for row in self.reader.rows(query)]
 
-    def _check_unchanged(self, table: str, hours: Sequence[Hour], snapshot: int) -> None:
-        """The compaction's snapshot and the one before it hold the same rows and sums, hour by hour."""
+    def _changed(self, table: str, hours: Sequence[Hour], snapshot: int) -> dict[Hour, str]:
+        """The hours whose rows or sums differ between the compaction's snapshot and the one before it, in words."""
         totals = ", ".join(
             f'{column.total} AS "{column.name}"' for column in table_columns(self.contract, table).columns
         )
@@ -173,32 +230,20 @@ class Maintenance:
             for moment in (snapshot - 1, snapshot)
         ]
         answers = [answer.to_pylist()[0] for answer in self.reader.query_all(queries)]
-        for hour, before, after in zip(hours, answers[0::2], answers[1::2], strict=True):
-            if before != after:
-                raise CompactionError(f"{table} {hour}: {difference(before, after)} (snapshot {snapshot})")
+        return {
+            hour: f"{difference(before, after)} (snapshot {snapshot})"
+            for hour, before, after in zip(hours, answers[0::2], answers[1::2], strict=True)
+            if before != after
+        }
 
-    def _check_files(self, table: str, hours: Sequence[Hour], snapshot: int) -> tuple[int, set[Hour]]:
-        """Files of `hours`, and the hours that nothing was written to while they were compacted.
-
-        Raises:
-            CompactionError: an hour has more or fewer files than promised.
-        """
+    def _files(self, table: str, hours: Sequence[Hour], snapshot: int) -> dict[Hour, list[dict[str, Any]]]:
+        """The files of `hours` by bucket."""
         queries = [
             verify_sql(self.contract, "files", table=RawSql(table), version=version(snapshot), dt=hour.dt, hh=hour.hh)
             for hour in hours
         ]
-        target = self.contract.hours.target_file_size_mb << 20
-        total, whole = 0, set()
-        for hour, answer in zip(hours, self.reader.query_all(queries), strict=True):
-            buckets = answer.to_pylist()
-            if is_changed(buckets):
-                continue
-            files, promised = sum(bucket["files"] for bucket in buckets), promised_files(buckets, target)
-            if files != promised:
-                raise CompactionError(f"{table} {hour}: {files} files after the compaction, {promised} were promised")
-            total += files
-            whole.add(hour)
-        return total, whole
+        answers = self.reader.query_all(queries)
+        return {hour: answer.to_pylist() for hour, answer in zip(hours, answers, strict=True)}
 
 
 def difference(before: Row, after: Row) -> str:
@@ -207,6 +252,13 @@ def difference(before: Row, after: Row) -> str:
     return f"the compaction changed {name} from {before[name]} to {after[name]}"
 
 
-def _span(hours: Sequence[Hour]) -> str:
+def _outcome(table: str, hours: Sequence[Hour], done: Compacted) -> str:
+    changed = len(hours) - len(done.states) - len(done.broken)
+    line = f"{table}: {_span(hours)} in {done.files} files as promised"
+    return line + (f", {changed} hours changed meanwhile" if changed else "")
+
+
+def _span(hours: Iterable[Hour]) -> str:
+    hours = list(hours)
     first, last = min(hours), max(hours)
     return str(first) if first == last else f"{first}..{last} ({len(set(hours))} hours)"

@@ -11,7 +11,7 @@ from typing import Any
 from upbit_lake.contract import Contract
 from upbit_lake.coverage import judge_coverage, pending_offsets
 from upbit_lake.coverage_audit import Auditor
-from upbit_lake.hours import Hour, PartitionState, is_expired, work_list
+from upbit_lake.hours import Hour, PartitionState, is_expired, updated_at, work_list
 from upbit_lake.lake_hours import CANDLES, LakeState, read_lake
 from upbit_lake.lake_reader import LakeReader
 from upbit_lake.settings import Settings
@@ -41,14 +41,15 @@ def plan_work(contract: Contract, state: LakeState, store: VerdictStore, only: H
     `only` names one hour instead, whatever was verified before.
     """
     every = [item for items in state.states.values() for item in items]
-    if only is not None:
-        return Work([item for item in every if item.hour == only], ())
     verified = store.verified()
+    gone = gone_hours(contract, state, verified)
+    if only is not None:
+        return Work([item for item in every if item.hour == only], [item for item in gone if item[1] == only])
     changed = work_list(every, verified, state.is_closed, limit)
     open_hours = {(v.table, v.hour) for v in store.verdicts() if v.status in (Status.RED, Status.LATE)}
     again = [item for item in every if (item.table, item.hour) in open_hours and state.is_closed(item)]
     picked = {(item.table, item.hour): item for item in [*changed, *again[: limit * len(contract.tables)]]}
-    return Work(list(picked.values()), gone_hours(contract, state, verified))
+    return Work(list(picked.values()), gone)
 
 
 def gone_hours(
@@ -58,12 +59,13 @@ def gone_hours(
 
     An hour that never was there proves nothing: trades come by REST too, tickers and books do not.
     """
-    present = {table: [item.hour for item in items] for table, items in state.states.items()}
-    gone = {
+    present = {(table, item.hour) for table, items in state.states.items() for item in items}
+    gone = [
         (table, hour)
-        for table, hour in verified
-        if hour not in present.get(table, ()) and not is_expired(hour, contract.tables[table].retention_d, state.now)
-    }
+        for (table, hour), fingerprint in verified.items()
+        if (table, hour) not in present
+        and not is_expired(updated_at(fingerprint), contract.tables[table].retention_d, state.now)
+    ]
     return sorted(gone, key=lambda item: (item[1], item[0]))
 
 
@@ -137,7 +139,7 @@ class Verification:
         for hour in sorted({*hours, *touched}):
             partial = self._is_partial(state, table, hour)
             pending = pending_offsets(audit.targets.get(hour, {}), audit.audited)
-            found = judge_coverage(table, hour, audit.gaps, pending, audit.known_bad, partial)
+            found = judge_coverage(table, hour, audit.gaps, pending, audit.certain, partial)
             verdicts.append(self._forgiven(state, found))
             log.info("coverage %s: %s", found.status, found.reason)
         return verdicts
@@ -163,6 +165,11 @@ def summary(verdicts: Iterable[Verdict]) -> str:
     for verdict in verdicts:
         counts[verdict.status] = counts.get(verdict.status, 0) + 1
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "nothing to do"
+
+
+def absent(only: Hour | None, verdicts: Sequence[Verdict]) -> str | None:
+    """One line when the hour that was asked for is not in the lake: no verdict is not a good one."""
+    return f"{only}: no table of the lake has this hour" if only is not None and not verdicts else None
 
 
 def red_reasons(verdicts: Iterable[Verdict], named: int = 5) -> str | None:

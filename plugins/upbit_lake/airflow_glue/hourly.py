@@ -16,16 +16,16 @@ from upbit_lake.expiry import clean_daily, expire_snapshots, parse_retention
 from upbit_lake.hours import Hour
 from upbit_lake.job_runs import bootstrapped
 from upbit_lake.lake_hours import read_lake
-from upbit_lake.maintenance import CompactionError, Maintenance, plan_closing
+from upbit_lake.maintenance import CloseError, CompactionError, Maintenance, plan_closing
 from upbit_lake.verdicts import VerdictStore
-from upbit_lake.verification import Verification, red_reasons, summary
+from upbit_lake.verification import Verification, absent, red_reasons, summary
 
 RED_ALARM = "verification"
 NOTHING_YET = f"nothing to do: {NOT_BOOTSTRAPPED}"
 
 
 def close_hours() -> bool:
-    """Close the hours of the list; True when there were any. Fails at once when a promise is broken."""
+    """Close the hours of the list; True when there were any. Fails when a promise is broken or an engine fails."""
     from airflow.sdk.exceptions import AirflowFailException
 
     with _maintenance() as (maintenance, db):
@@ -43,6 +43,9 @@ def close_hours() -> bool:
         except CompactionError as error:
             # Said last, and not tried again: a second compaction would hide the first one's mistake.
             raise AirflowFailException(conclude(str(error))) from None
+        except CloseError as error:
+            conclude(str(error))
+            raise
     conclude("; ".join(lines) or "nothing to do")
     return bool(lines)
 
@@ -78,8 +81,9 @@ def verify_hours(hour: str) -> str:
             open_alarm(db, RED_ALARM, red)
         elif not any(verdict.status == "red" for verdict in store.verdicts()):
             close_alarm(db, RED_ALARM)
-    if red:
-        raise AirflowFailException(conclude(red))
+    problem = red or absent(only, verdicts)
+    if problem:
+        raise AirflowFailException(conclude(problem))
     return conclude(summary(verdicts))
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from upbit_lake.control_db import Connection
 from upbit_lake.job_runs import bootstrapped
-from upbit_lake.lease import LeaseHeldError, acquire, release
+from upbit_lake.lease import LEASE_S, LeaseHeldError, acquire, release
 
 # The hourly DAGs say the same.
 NOT_BOOTSTRAPPED = "bootstrap_pipeline has not run yet"
 MEMORY_KEY = "memory"
-LEASE_S = 600
 
 
 @contextmanager

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
+from upbit_lake import coverage_audit
 from upbit_lake.coverage import (
     BAD,
     LOG_EXPIRED,
@@ -20,7 +24,8 @@ from upbit_lake.coverage import (
     pending_offsets,
     split_expired,
 )
-from upbit_lake.hours import Hour
+from upbit_lake.hours import Hour, PartitionState
+from upbit_lake.lake_hours import LakeState
 from upbit_lake.lake_keys import LakeKeys
 from upbit_lake.lake_offsets import LakeOffsets
 from upbit_lake.record_check import (
@@ -34,7 +39,7 @@ from upbit_lake.record_check import (
 )
 from upbit_lake.table_columns import table_columns
 from upbit_lake.topic_offsets import PartitionOffsets, TopicOffsets, source_ended
-from upbit_lake.verdicts import Gap, Status, Window
+from upbit_lake.verdicts import Gap, Status, VerdictStore, Window
 
 NINE = Hour("2026-11-23", "09")
 TRADE: dict[str, Any] = {
@@ -160,17 +165,23 @@ def gap(start: int, end: int, kind: str, hour: Hour = NINE, key: str = "", last:
 def test_a_loss_is_red_in_its_own_hour_only() -> None:
     gaps = merge_gaps([gap(n, n + 1, LOSS, key=f"KRW-BTC {n}") for n in range(7)])
     assert len(gaps) == 1
-    verdict = judge_coverage("trade", NINE, gaps, {})
+    verdict = judge_coverage("trade", NINE, gaps, {}, certain={(0, 0)})
     assert verdict.status is Status.RED
     assert "trade 2026-11-23T09: 7 records are missing in the lake: KRW-BTC 0, KRW-BTC 1" in verdict.reason
     assert verdict.reason.endswith("KRW-BTC 4 and 2 more (upbit-trade[0] offset 0..6)")
     assert judge_coverage("trade", NINE.shifted(1), gaps, {}).status is Status.GREEN
 
 
+def test_a_loss_that_may_be_a_commit_under_way_is_late_first() -> None:
+    gaps = [gap(9, 10, LOSS, key="KRW-BTC 9")]
+    assert judge_coverage("trade", NINE, gaps, {}).status is Status.LATE
+    assert judge_coverage("trade", NINE, gaps, {}, certain={(0, 9)}).status is Status.RED
+
+
 def test_a_bad_record_is_late_first_and_red_when_it_does_not_arrive() -> None:
     gaps = [gap(5, 6, BAD)]
     assert judge_coverage("trade", NINE, gaps, {}).status is Status.LATE
-    assert judge_coverage("trade", NINE, gaps, {}, known_bad=frozenset({(0, 5)})).status is Status.RED
+    assert judge_coverage("trade", NINE, gaps, {}, certain={(0, 5)}).status is Status.RED
 
 
 def test_deleted_records_are_named_for_every_hour_they_may_belong_to() -> None:
@@ -197,6 +208,48 @@ def test_missing_offsets_are_found_in_the_lake(lake: Any, contract: Any) -> None
     offsets = LakeOffsets(contract, "trade", lake.reader)
     found = offsets.missing(topic((0, 9, 9), (0, 9, 9)), 0, [NINE], [Range(0, 0, 8), Range(1, 1, 2)])
     assert found == [Range(0, 1, 2), Range(0, 3, 5), Range(0, 7, 8)]
+
+
+class Store:
+    """No window was audited before; `gaps` are the open ones."""
+
+    def __init__(self) -> None:
+        self.open: list[Gap] = []
+
+    def windows(self, topic: str) -> list[Window]:  # noqa: ARG002
+        return []
+
+    def gaps(self, topic: str) -> list[Gap]:  # noqa: ARG002
+        return self.open
+
+    def save_audit(self, topic: str, windows: Any, gaps: Any, now: Any) -> None:  # noqa: ARG002
+        self.open = gaps
+
+
+def test_only_a_loss_below_what_the_lake_holds_is_certain_at_once(
+    lake: Any, contract: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Offset 1 is missing below 2, offset 3 above everything that was committed.
+    lake.trades([trade(10, 0, 0), trade(12, 0, 2)])
+    records = {n: replace(record({**TRADE, "sequential_id": 10 + n}), partition=0, offset=n) for n in range(4)}
+
+    def read(_servers: str, _topic: str, ranges: Sequence[Range]) -> Iterator[Record]:
+        return (records[n] for wanted in ranges for n in range(wanted.start, wanted.end))
+
+    monkeypatch.setattr(coverage_audit, "read_records", read)
+    moments = iter(range(0, 1000, 100))
+    store = cast(VerdictStore, Store())
+    auditor = coverage_audit.Auditor(
+        contract, "trade", lake.reader, store, "", clock=lambda: next(moments), sleep=lambda _: None
+    )
+    states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}
+    state = LakeState(states, {}, {"upbit-trade": topic((0, 4, 4))}, None, datetime.now(UTC), 120)
+
+    first = auditor.audit(state, [])
+    assert [(item.start, item.end) for item in first.gaps] == [(1, 2), (3, 4)]
+    assert first.certain == {(0, 1)}
+    # Whatever an earlier run missed too has had its time.
+    assert auditor.audit(state, []).certain == {(0, 1), (0, 3)}
 
 
 def test_rows_of_an_older_topic_do_not_stand_for_a_recreated_one(lake: Any, contract: Any) -> None:

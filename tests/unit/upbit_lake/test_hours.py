@@ -15,6 +15,7 @@ from upbit_lake.hours import (
     is_expired,
     neighbours,
     open_reason,
+    updated_at,
     work_list,
 )
 
@@ -91,5 +92,7 @@ def test_neighbours_are_the_hours_that_exist() -> None:
 def test_a_recording_of_years_ago_expires_by_its_last_write() -> None:
     now = datetime(2026, 11, 23, tzinfo=UTC)
     old = Hour("2020-01-01", "00")
-    assert is_expired(old, 30, now)
-    assert not is_expired(old, 30, now, updated_at=now - timedelta(days=1))
+    written = PartitionState("trade", old, 1, 1, 1, now - timedelta(days=1))
+    assert updated_at(written.fingerprint) == written.updated_at
+    assert not is_expired(written.updated_at, 30, now)
+    assert is_expired(now - timedelta(days=31), 30, now)

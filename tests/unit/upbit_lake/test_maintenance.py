@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from upbit_lake import maintenance
 from upbit_lake.batch_slot import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
 from upbit_lake.expiry import RetentionError, is_due, parse_retention
+from upbit_lake.flink_gateway import GatewayError
 from upbit_lake.flink_rest import Cluster, JobSummary
 from upbit_lake.hours import Hour, PartitionState, Progress
 from upbit_lake.lake_hours import CANDLES, LakeState, partition_states
-from upbit_lake.maintenance import difference, plan_closing
+from upbit_lake.maintenance import (
+    CloseError,
+    Closing,
+    Compacted,
+    CompactionError,
+    Maintenance,
+    difference,
+    plan_closing,
+)
 from upbit_lake.table_columns import table_columns
 from upbit_lake.topic_offsets import group_of
 from upbit_lake.verdicts import Level, Status, Verdict
-from upbit_lake.verification import red_reasons, remember_rows, summary
+from upbit_lake.verification import absent, gone_hours, red_reasons, remember_rows, summary
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NINE = Hour("2026-11-23", "09")
@@ -36,6 +47,81 @@ def test_candles_are_recomputed_only_where_trades_changed(contract: Any) -> None
     closing = plan_closing(contract, state, {})
     assert closing.candles == [NINE]
     assert closing.compact == {"trade": [NINE], "ticker": [ten], CANDLES: [NINE, ten]}
+    # The order of the work: candles are computed from compacted trades, and compacted last.
+    assert list(closing.compact) == ["trade", "ticker", CANDLES]
+
+
+class Steps(Maintenance):
+    """Notes what is done, in its order; `faults`: table → what its compaction raises or finds broken."""
+
+    done: list[str] = []  # noqa: RUF012 (reset by the fixture)
+    faults: dict[str, Exception | str] = {}  # noqa: RUF012
+
+    def _compact(self, session: Any, table: str, hours: Any) -> Compacted:  # noqa: ARG002
+        self.done.append(f"compact {table}")
+        fault = self.faults.get(table)
+        if isinstance(fault, Exception):
+            raise fault
+        broken = [f"{table} {hours[0]}: {fault}"] if fault else []
+        whole = hours[1:] if fault else hours
+        return Compacted([PartitionState(table, hour, 1, 1, 1, NOW) for hour in whole], len(whole), broken)
+
+    def _exact_candles(self, session: Any, hours: Any) -> None:  # noqa: ARG002
+        self.done.append("candles")
+
+    def set_closed(self, states: list[PartitionState], now: datetime) -> None:  # noqa: ARG002
+        self.done += [f"closed {item.table} {item.hour}" for item in states]
+
+
+@pytest.fixture
+def steps(contract: Any, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    made = Steps(contract, *[None] * 5)  # type: ignore[arg-type]
+    object.__setattr__(made, "store", made)
+    Steps.done, Steps.faults = [], {}
+    monkeypatch.setattr(maintenance, "streaming_jobs", lambda *_: {})
+    monkeypatch.setattr(maintenance, "lake_session", lambda *_: nullcontext())
+    monkeypatch.setattr(maintenance, "await_slot", lambda *_: made.done.append("await"))
+    return made
+
+
+TEN = NINE.shifted(1)
+
+
+def test_trades_are_closed_only_when_their_candles_hold_them(steps: Steps) -> None:
+    steps.close_hours(Closing([NINE], {"trade": [NINE], CANDLES: [NINE]}), NOW)
+    assert steps.done == [
+        *("await", "compact trade", "await", "candles", f"closed trade {NINE}"),
+        *("await", f"compact {CANDLES}", f"closed {CANDLES} {NINE}"),
+    ]
+
+
+def test_a_bad_hour_keeps_no_other_from_its_turn(steps: Steps) -> None:
+    steps.faults = {"trade": "9 files", "ticker": GatewayError("no memory")}
+    closing = Closing([NINE], {"trade": [NINE, TEN], "ticker": [NINE], CANDLES: [NINE]})
+    with pytest.raises(CompactionError, match=rf"^trade {NINE}: 9 files; ticker {NINE}: no memory$"):
+        steps.close_hours(closing, NOW)
+    assert f"closed trade {TEN}" in steps.done
+    assert f"closed {CANDLES} {NINE}" in steps.done
+    assert f"closed trade {NINE}" not in steps.done
+
+
+def test_what_the_engines_failed_with_is_told_at_the_end(steps: Steps) -> None:
+    steps.faults = {"ticker": GatewayError("no memory")}
+    with pytest.raises(CloseError, match="no memory"):
+        steps.close_hours(Closing([], {"ticker": [NINE], "orderbook": [NINE]}), NOW)
+    assert f"closed orderbook {NINE}" in steps.done
+
+
+def test_a_run_that_must_yield_keeps_what_it_has_done(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        if steps.done:
+            raise BatchYieldsError("batch work yields")
+
+    monkeypatch.setattr(maintenance, "await_slot", busy)
+    lines = steps.close_hours(Closing([], {"ticker": [NINE], "orderbook": [NINE]}), NOW)
+    assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work yields"]
+    with pytest.raises(BatchYieldsError):
+        steps.close_hours(Closing([], {"ticker": [NINE]}), NOW)
 
 
 def test_a_second_run_has_nothing_to_do(contract: Any) -> None:
@@ -139,6 +225,22 @@ def test_an_hour_with_fewer_rows_than_before_is_red() -> None:
 
 def test_rows_of_a_red_hour_are_not_the_measure() -> None:
     assert remember_rows(verdict(Status.RED, 11), most=10).details["most_rows"] == 10
+
+
+def test_an_hour_that_was_verified_and_is_gone_is_named_whatever_its_date(contract: Any) -> None:
+    old = Hour("2020-01-01", "00")
+    fresh = PartitionState("trade", old, 1, 1, 1, NOW - timedelta(days=1))
+    stale = PartitionState("orderbook", old, 1, 1, 1, NOW - timedelta(days=31))
+    verified = {(item.table, item.hour): item.fingerprint for item in (fresh, stale)}
+    # Written yesterday, the recording cannot have been expired; the books were written longer ago than their retention.
+    assert gone_hours(contract, lake_of(), verified) == [("trade", old)]
+    assert gone_hours(contract, lake_of(("trade", old)), verified) == []
+
+
+def test_an_hour_that_was_asked_for_and_is_not_there_is_no_success() -> None:
+    assert absent(NINE, []) == f"{NINE}: no table of the lake has this hour"
+    assert absent(NINE, [verdict(Status.GREEN)]) is None
+    assert absent(None, []) is None
 
 
 def test_the_last_line_names_what_is_red() -> None:
