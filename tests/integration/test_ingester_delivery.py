@@ -26,7 +26,8 @@ from local.supervision import Supervisor
 from tests.home import Home
 from tests.truth import Key, key_of
 from tests.waiting import until
-from upbit_exchange import ledger
+from upbit_exchange import ledger, listing, spelling
+from upbit_exchange.market import LocalMarket
 
 pytestmark = pytest.mark.engines
 
@@ -66,17 +67,18 @@ class Kept:
 class Setup:
     """Topics, an exchange and an ingester of one test's own, on the session's brokers."""
 
-    def __init__(self, home: Home, folder: Path, prefix: str, rate: int) -> None:
-        self.home, self.folder, self.prefix = home, folder, prefix
+    def __init__(self, home: Home, folder: Path, *source: str) -> None:
+        """`source`: the exchange's options."""
+        self.home, self.folder, self.prefix = home, folder, f"t{free_port()}"
         self.bootstrap = home.setting.ports.kafka_bootstrap
         self.contract = folder / "pipeline.toml"
         text = (REPOSITORY / "pipeline.toml").read_text(encoding="utf-8")
-        self.contract.write_text(text.replace('"upbit-', f'"{prefix}-'), encoding="utf-8")
+        self.contract.write_text(text.replace('"upbit-', f'"{self.prefix}-'), encoding="utf-8")
         self.exchange_port, self.port = free_port(), free_port()
         self.ingester: subprocess.Popen[bytes] | None = None
         self.create_topics()
-        options = ("--port", str(self.exchange_port), "--ledger", str(folder / "ledger"), "--codes", "20")
-        self.exchange = self._start("upbit_exchange", "exchange", *options, "--rate", str(rate), "--no-rate-limit")
+        options = ("--port", str(self.exchange_port), "--ledger", str(folder / "ledger"), "--no-rate-limit")
+        self.exchange = self._start("upbit_exchange", "exchange", *options, *source)
         url = f"http://127.0.0.1:{self.exchange_port}/v1/market/all"
         until("the exchange answers", lambda: self._answers(url), 30, every_s=0.2)
 
@@ -101,7 +103,7 @@ class Setup:
                 stderr=log,
             )
 
-    def start_ingester(self) -> None:
+    def start_ingester(self, **environment: str) -> None:
         self.ingester = self._start(
             "upbit_ingester",
             "ingester",
@@ -111,6 +113,7 @@ class Setup:
             PIPELINE_CONTRACT=str(self.contract),
             INGESTER_HTTP_PORT=str(self.port),
             INGESTER_SPOOL_DIR=str(self.folder / "spool"),
+            **environment,
         )
         until("every stream brings data", lambda: all(self.metric("received_total", s) for s in STREAMS), 60, 0.5)
 
@@ -132,6 +135,16 @@ class Setup:
         label = "" if stream is None else re.escape(f'{{stream="{stream}"}}')
         found = re.search(rf"^upbit_ingester_{name}{label} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
         return float(found.group(1)) if found else 0.0
+
+    def silences(self) -> int:
+        """How often each stream's socket was given up because nothing came: the fewest of the three."""
+        found = re.findall(r'_reconnects_total\{cause="silence",stream="\w+"\} (\S+)', self.get("/metrics")[1])
+        return int(min(map(float, found))) if len(found) == len(STREAMS) else 0
+
+    def ended(self) -> bool:
+        """The recording was published to its last line."""
+        status = requests.get(f"http://127.0.0.1:{self.exchange_port}/_local/status", timeout=5)
+        return bool(status.json()["ended"])
 
     def stop_ingester(self) -> int:
         assert self.ingester is not None
@@ -191,8 +204,7 @@ class Setup:
 
 @pytest.fixture
 def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
-    rate = getattr(request, "param", 300)
-    setup = Setup(kafka, tmp_path, f"t{free_port()}", rate)
+    setup = Setup(kafka, tmp_path, "--codes", "20", "--rate", str(getattr(request, "param", 300)))
     try:
         yield setup
     finally:
@@ -300,6 +312,35 @@ def test_an_outage_of_all_brokers_is_spooled_and_delivered(setup: Setup) -> None
     assert gaps_of(setup, "orderbook") == []
     for stream in ("ticker", "orderbook"):
         assert_missing_only_in_gaps(setup, stream)
+
+
+def record(path: Path) -> int:
+    """Write three seconds of a small market in 2021; how many frames."""
+    began = 1_618_678_272_000
+    market = LocalMarket(listing.markets(3), 100, 1, began, spelling.dotted)
+    frames = [event.frame for event in market.take(began + 3000, 10**6)]
+    path.write_bytes(b"\n".join(frames))
+    return len(frames)
+
+
+def test_a_recording_that_has_ended_stays_quiet(kafka: Home, tmp_path: Path) -> None:
+    """Hours close when no record has come for a while: SNAPSHOTs of ever new connections must not be records."""
+    count = record(tmp_path / "recorded.jsonl")
+    setup = Setup(kafka, tmp_path, "--replay", str(tmp_path / "recorded.jsonl"), "--speed", "10")
+    try:
+        setup.start_ingester(INGESTER_SILENCE_S="1")
+        until("the recording has ended", setup.ended, 30)
+        until("a silence of each stream", lambda: setup.silences() >= 1, 30, every_s=0.5)
+        until("all is delivered", lambda: setup.metric("spool_records") == 0, 30, every_s=0.2)
+        frames = {stream: len(list(setup.records(stream))) for stream in STREAMS}
+        assert sum(frames.values()) >= count
+        silences = setup.silences()
+        until("three silences later", lambda: setup.silences() >= silences + 3, 60, every_s=0.5)
+        assert setup.stop_ingester() == 0
+        assert {stream: len(list(setup.records(stream))) for stream in STREAMS} == frames
+        assert [gaps_of(setup, stream) for stream in STREAMS] == [[], [], []]
+    finally:
+        setup.close()
 
 
 @pytest.mark.nightly
