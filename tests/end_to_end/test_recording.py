@@ -17,7 +17,7 @@ from tests.end_to_end.conftest import PORT_OFFSET
 from tests.home import Home
 from tests.waiting import until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 
 CODES = ("KRW-BTC", "BTC-ITAM", "KRW-LAMB")
 # Half a minute on both sides of an hour's end.
