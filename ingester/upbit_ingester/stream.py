@@ -46,8 +46,9 @@ class StreamSink:
         self._gaps = GapTracker(stream, shared.state.streams.get(stream))
         self._snapshots: set[str] = set()
         self._first_seen: set[str] = set()  # codes whose first trade of this connection was compared
-        self._missed = False  # something was published that this process did not take over
+        self._missed = False  # the gap that is open has cost something
         self._last: dict[str, tuple[int, bytes]] = {}  # key of the last frame that each code's spool took
+        self._refused: dict[str | None, int] = {}  # hash of each code's last frame that did not pass the gate
         self._shedding = False
         self._unsaid = 0
         self._say_again_s = 0.0
@@ -61,7 +62,6 @@ class StreamSink:
         metrics.last_received_s.setdefault(self._stream, time.time())  # silence counts from the first connect
         self._snapshots.clear()
         self._first_seen.clear()
-        self._missed = False
 
     def missing_snapshots(self) -> int:
         """See Sink."""
@@ -73,6 +73,8 @@ class StreamSink:
         """See Sink."""
         self._shared.metrics.connected[self._stream] = 0
         self._shared.metrics.reconnects[self._stream, cause] += 1
+        if not self._gaps.is_open:
+            self._missed = False
         self._gaps.lost(self._shared.state.streams.get(self._stream), cause)
 
     def is_full(self) -> bool:
@@ -98,8 +100,10 @@ class StreamSink:
         )
         received_ms = received_ns // 1_000_000
         if isinstance(verdict, Rejected):
-            self._received(received_ms)
-            self._dead_letter(verdict, headers, data)
+            # The SNAPSHOT of a frame that was refused comes again with each connection.
+            if self._refused.get(verdict.code) != hash(data):
+                self._received(received_ms)
+                self._dead_letter(verdict, headers, data)
         elif verdict.snapshot:
             self._snapshot(verdict, Record(verdict.code.encode(), headers, data))
         else:
@@ -121,6 +125,7 @@ class StreamSink:
 
     def _dead_letter(self, verdict: Rejected, headers: tuple[tuple[str, bytes], ...], data: bytes) -> None:
         self._shared.metrics.dead_lettered[self._stream] += 1
+        self._refused[verdict.code] = hash(data)
         self._say(verdict.reason)
         key = (verdict.code or "unknown").encode()
         record = Record(key, (*headers, ("reason", verdict.reason.encode())), data)

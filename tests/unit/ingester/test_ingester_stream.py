@@ -140,6 +140,15 @@ def test_a_changed_format_is_no_silence(setting: Setting) -> None:
     assert [item.lane for item in setting.pump.items] == [DEAD_LETTER]
 
 
+def test_a_refused_snapshot_that_repeats_is_one_dead_letter(setting: Setting) -> None:
+    refused = frame(setting.stream, 5, "SNAPSHOT").replace(b'"timestamp":1', b'"timestamp":-1')
+    for second in range(3):
+        setting.reconnect()
+        setting.raw(refused, at_s=second)
+    assert [item.lane for item in setting.pump.items] == [DEAD_LETTER]
+    assert (setting.metrics.received[setting.stream], setting.metrics.last_received_s[setting.stream]) == (1, 0)
+
+
 # -- gaps ------------------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +170,17 @@ def test_a_silence_in_which_something_was_published_is_one(setting: Setting) -> 
     setting.snapshot(5)
     setting.frame(6)
     assert setting.gaps() == ["silence"]
+
+
+def test_what_one_of_several_connections_shows_as_missed_stays_missed(setting: Setting) -> None:
+    setting.sink.connected()
+    setting.frame(2)
+    setting.reconnect("close_1006")
+    setting.snapshot(5)
+    setting.reconnect()
+    setting.snapshot(5)
+    setting.frame(6)
+    assert setting.gaps() == ["close_1006"]
 
 
 def test_a_code_without_its_snapshot_leaves_the_gap_in_doubt(tmp_path: Path) -> None:
