@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from upbit_lake.control_db import Connection, Row, query
 
@@ -32,12 +31,6 @@ def settle(db: Connection, subject: str, problem: str | None) -> None:
         open_alarm(db, subject, problem)
     else:
         close_alarm(db, subject)
-
-
-def settle_all(db: Connection, problems: Mapping[str, str | None]) -> None:
-    """`settle` for each subject."""
-    for subject, problem in problems.items():
-        settle(db, subject, problem)
 
 
 def open_alarms(db: Connection) -> list[Row]:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 5000
 LOOK_AGAIN_S = 3.0
+# The partitions that were written last: the newest consumed offsets stand there, whatever their event time.
+NEWEST = 4
 # File times are the writers' clock, window times ours.
 CLOCK_SLACK = timedelta(minutes=5)
 
@@ -118,7 +120,8 @@ class Auditor:
             if gap.kind != LOG_EXPIRED and gap.topic_id == topic.topic_id
             for offset in range(gap.start, gap.end)
         }
-        found, held = self._explain(topic, disjoint(readable), seen, present, began_ms)
+        newest = sorted(state.states[self._table], key=lambda item: item.updated_at)[-NEWEST:]
+        found, held = self._explain(topic, disjoint(readable), seen, [item.hour for item in newest], began_ms)
         certain = seen | {
             (gap.partition, gap.start) for gap in found if gap.kind == LOSS and gap.start < held.get(gap.partition, 0)
         }
@@ -190,7 +193,7 @@ class Auditor:
         topic: TopicOffsets,
         ranges: Sequence[Range],
         seen: Set[tuple[int, int]],
-        present: Sequence[Hour],
+        newest: Sequence[Hour],
         began_ms: int,
     ) -> tuple[list[Gap], Mapping[int, int]]:
         """Read the records of `ranges`; what is still unexplained after the jobs' next commits is a gap.
@@ -209,7 +212,7 @@ class Auditor:
             send_dead_letters(self._servers, self._contract.dead_letter.topic, bad)
         held: Mapping[int, int] = {}
         if any(_place(item.record) not in seen for item in unexplained):
-            held = self._offsets.held(present, began_ms)
+            held = self._offsets.held(newest, began_ms)
             unexplained = self._after_commits(unexplained)
         return [self._gap(topic, item) for item in unexplained], held
 

@@ -14,7 +14,7 @@ from upbit_lake.engines import Engines
 from upbit_lake.flink_gateway import GatewaySession
 from upbit_lake.lake_session import BATCH, lake_session
 from upbit_lake.sql_files import RawSql, load_statements
-from upbit_lake.topic_records import Range, TopicReader
+from upbit_lake.topic_records import Retained, TopicReader
 
 # Brokers stamp records by their own clocks; a replayed minute costs nothing.
 MARGIN_MS = 60_000
@@ -38,7 +38,7 @@ def replay_from_ms(engines: Engines, stream: Stream) -> int | None:
     return min(times) - MARGIN_MS if times else None
 
 
-def frontier(stored: Mapping[int, int], ranges: Mapping[int, Range]) -> dict[int, int] | None:
+def frontier(stored: Mapping[int, int], ranges: Mapping[int, Retained]) -> dict[int, int] | None:
     """Partition → the offset whose record dates the replay; None when only the beginning is safe.
 
     Args:

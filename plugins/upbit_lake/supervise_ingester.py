@@ -60,17 +60,17 @@ def supervise_ingester(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Look at the ingester and act. `memory` is changed in place.
-
-    Raises:
-        ControlError: its supervisor does not answer.
-    """
-    seen = observe(control, url)
-    judgement = judge(seen, memory.counters)
-    if judgement.verdict is Verdict.RESTART and seen.process.running and seen.live is None:
-        sleep(CONFIRM_AFTER_S)
+    """Look at the ingester and act. `memory` is changed in place."""
+    try:
         seen = observe(control, url)
         judgement = judge(seen, memory.counters)
+        if judgement.verdict is Verdict.RESTART and seen.process.running and seen.live is None:
+            sleep(CONFIRM_AFTER_S)
+            seen = observe(control, url)
+            judgement = judge(seen, memory.counters)
+    except ControlError as error:
+        alarms.open_alarm(db, SUBJECT, str(error))
+        return Outcome(str(error), failed=True)
     memory.counters = seen.counters
     if judgement.verdict is Verdict.RESTART:
         return _restart_within_budget(control, url, bounds, db, memory, judgement, clock())

@@ -12,7 +12,7 @@ READ_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
-class Range:
+class Retained:
     """The offsets a partition retains: [low, high)."""
 
     low: int
@@ -51,7 +51,7 @@ class TopicReader:
     def __exit__(self, *exc: object) -> None:
         self._consumer.close()
 
-    def ranges(self, topic: str) -> dict[int, Range]:
+    def ranges(self, topic: str) -> dict[int, Retained]:
         """The retained offsets of each partition; empty when the topic does not exist."""
         from confluent_kafka import TopicPartition
 
@@ -61,7 +61,7 @@ class TopicReader:
         ranges = {}
         for partition in metadata.partitions:
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S)
-            ranges[partition] = Range(low, high)
+            ranges[partition] = Retained(low, high)
         return ranges
 
     def at(self, topic: str, partition: int, offset: int) -> Record | None:

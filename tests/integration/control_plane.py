@@ -26,14 +26,19 @@ from upbit_lake.lake_session import BATCH, lake_session
 from upbit_lake.settings import Settings
 
 
-def copied_contract(folder: Path, name: str) -> Contract:
-    """The repository's contract and SQL with topics `<name>-…` and database `<name>`, changeable by a test."""
+def copied_contract(folder: Path, name: str, interval_s: int = 2) -> Contract:
+    """The repository's contract and SQL with topics `<name>-…` and database `<name>`, changeable by a test.
+
+    `interval_s`: seconds between checkpoints.
+    """
     shutil.copytree(REPOSITORY / "sql", folder / "sql")
     for path in (folder / "sql").rglob("*.sql"):
         path.write_text(path.read_text(encoding="utf-8").replace("lake.upbit.", f"lake.{name}."), encoding="utf-8")
     text = (REPOSITORY / "pipeline.toml").read_text(encoding="utf-8")
     text = text.replace("upbit-", f"{name}-").replace('database = "upbit"', f'database = "{name}"')
-    (folder / "pipeline.toml").write_text(re.sub(r"interval_s = 10", "interval_s = 2", text), encoding="utf-8")
+    (folder / "pipeline.toml").write_text(
+        re.sub(r"interval_s = 10", f"interval_s = {interval_s}", text), encoding="utf-8"
+    )
     return load_contract(folder / "pipeline.toml")
 
 

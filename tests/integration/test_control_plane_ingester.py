@@ -131,6 +131,17 @@ def test_what_its_supervisor_gave_up_on_comes_back(supervised: Supervised, db: C
     assert len(memory.restarts) == 1
 
 
+def test_a_supervisor_that_does_not_answer_is_an_alarm(supervised: Supervised, db: Connection) -> None:
+    nobody = SupervisorControl(str(supervised.folder / "nobody"), "ingester")
+    for _ in range(2):
+        outcome = supervise_ingester(nobody, supervised.url, BOUNDS, db, Memory())
+        assert outcome.failed
+        assert "does not answer" in outcome.text
+    assert len(open_incidents(db)) == 1
+    assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory()).text.startswith("healthy: ")
+    assert open_incidents(db) == []
+
+
 def test_a_red_livez_is_restarted_and_a_stuck_one_too(supervised: Supervised, db: Connection) -> None:
     memory, sleeps = Memory(), list[float]()
     supervised.count(100, 100)

@@ -202,6 +202,21 @@ def test_a_job_that_runs_twice_keeps_its_oldest_run(plane: Plane) -> None:
     assert plane.live() == kept
 
 
+def test_a_derived_table_made_anew_renews_the_job(plane: Plane) -> None:
+    contract, settings = plane.engines.contract, plane.engines.settings
+    with lake_session(plane.engines.gateway, contract, settings, NAME) as session:
+        session.run(f"DROP TABLE lake.{NAME}.candle_1m")
+        assert reconcile_tables(session, contract, settings)["candle_1m"] == "created"
+    outcome = reconcile_job(plane.engines, plane.job)
+    assert "repaired: table candle_1m was made anew" in outcome
+    assert "the earliest retained record, without state" in outcome
+    assert reconcile_job(plane.engines, plane.job) == "unchanged"
+
+    query = "SELECT SUM(trade_count) AS n FROM {db}.candle_1m"
+    until("all candles are back", lambda: rows(plane.engines, query)[0]["n"] == len(plane.ids), PATIENCE_S)
+    plane.wait_stored()
+
+
 def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane) -> None:
     topic = f"{NAME}-trade"
     plane.engines.kafka.delete_topics([topic])[topic].result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from types import MappingProxyType
 
 import boto3
 import pytest
@@ -134,7 +133,7 @@ def test_an_incident_opens_one_alarm(plane: Engines) -> None:
     assert alarms.open_alarm(plane.db, NAME, "down") is True
     assert alarms.open_alarm(plane.db, NAME, "still down") is False
     assert mine() == ["down"]
-    alarms.settle_all(plane.db, MappingProxyType({NAME: None}))
+    alarms.settle(plane.db, NAME, None)
     assert mine() == []
     assert alarms.open_alarm(plane.db, NAME, "down again") is True
     assert alarms.close_alarm(plane.db, NAME) is True

@@ -13,7 +13,7 @@ from upbit_lake.flink_rest import JobSummary
 from upbit_lake.job_reconcile import Action, plan_job
 from upbit_lake.job_runs import JobRun
 from upbit_lake.replay_point import frontier, partition_predicate
-from upbit_lake.topic_records import Range, Record
+from upbit_lake.topic_records import Record, Retained
 
 A, B = "a" * 32, "b" * 32
 RUN = JobRun(A, "trade", "first", "f1", {"upbit-trade": "t1"}, {"trade": 100})
@@ -66,16 +66,16 @@ def test_the_committed_group_offsets_are_never_used() -> None:
 @pytest.mark.parametrize(
     ("stored", "ranges", "offsets"),
     [
-        ({0: 41, 1: 7}, {0: Range(0, 100), 1: Range(0, 8)}, {0: 41, 1: 7}),
-        ({0: 41}, {0: Range(0, 100), 1: Range(0, 0)}, {0: 41}),
-        ({0: 41}, {0: Range(0, 100), 1: Range(0, 8)}, None),  # nothing of partition 1 is stored
-        ({0: 41}, {0: Range(60, 100)}, None),  # the record is no longer retained
-        ({0: 141}, {0: Range(0, 100)}, None),  # the topic is another one
+        ({0: 41, 1: 7}, {0: Retained(0, 100), 1: Retained(0, 8)}, {0: 41, 1: 7}),
+        ({0: 41}, {0: Retained(0, 100), 1: Retained(0, 0)}, {0: 41}),
+        ({0: 41}, {0: Retained(0, 100), 1: Retained(0, 8)}, None),  # nothing of partition 1 is stored
+        ({0: 41}, {0: Retained(60, 100)}, None),  # the record is no longer retained
+        ({0: 141}, {0: Retained(0, 100)}, None),  # the topic is another one
         ({}, {}, {}),
     ],
 )
 def test_the_replay_begins_where_the_lake_ends(
-    stored: dict[int, int], ranges: dict[int, Range], offsets: dict[int, int] | None
+    stored: dict[int, int], ranges: dict[int, Retained], offsets: dict[int, int] | None
 ) -> None:
     assert frontier(stored, ranges) == offsets
 
