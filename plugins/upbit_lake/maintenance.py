@@ -132,8 +132,8 @@ class Maintenance:
                     lines.append(str(reason))
                     break
                 except (GatewayError, LakeQueryError) as error:
-                    log.exception("%s", table)
                     failed.append(f"{table} {_span(hours)}: {error}")
+                    log.error("%s", failed[-1])
                     continue
                 lines.append(_outcome(table, hours, done))
                 broken += done.broken
@@ -255,7 +255,8 @@ def difference(before: Row, after: Row) -> str:
 def _outcome(table: str, hours: Sequence[Hour], done: Compacted) -> str:
     changed = len(hours) - len(done.states) - len(done.broken)
     line = f"{table}: {_span(hours)} in {done.files} files as promised"
-    return line + (f", {changed} hours changed meanwhile" if changed else "")
+    line += f", {changed} hours changed meanwhile" if changed else ""
+    return line + (f", {len(done.broken)} hours broken" if done.broken else "")
 
 
 def _span(hours: Iterable[Hour]) -> str:
