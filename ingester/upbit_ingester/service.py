@@ -53,15 +53,18 @@ class Service:
         """Take over the spool directory and bind the HTTP port.
 
         Raises:
-            SettingsError: another ingester holds the directory, or the port is taken.
+            SettingsError: another ingester holds the directory, the disk refuses, or the port is taken.
         """
         self._settings = settings
         self._lock = _lock(settings)
         self._metrics = Metrics()
         state_path = settings.spool_dir / "state.json"
-        kept = states.load(state_path)
-        lanes = self._lanes()
-        self._replay(lanes, kept)
+        try:
+            kept = states.load(state_path)
+            lanes = self._lanes()
+            self._replay(lanes, kept)
+        except OSError as error:
+            raise SettingsError(f"INGESTER_SPOOL_DIR: cannot read or write the spool ({error})") from None
         self._state = msgspec.json.decode(msgspec.json.encode(kept), type=State)
         self._pump = Pump(
             PumpSettings(settings.spool_max_bytes, settings.spool_sync_s, state_path),

@@ -48,3 +48,10 @@ def test_what_a_damaged_spool_may_have_lost_does_not_count_as_known(
     assert written.trades["KRW-BTC"].ids == []
     assert written.trades["KRW-BTC"].gap_from_ms == EVENT_MS - DAMAGE_REACH_MS
     assert Spool(tmp_path / "trade", lambda: 0.0).unacknowledged == 2
+
+
+def test_a_spool_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "trade").write_bytes(b"")
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "INGESTER_SPOOL_DIR": str(tmp_path)}
+    with pytest.raises(settings.SettingsError, match=r"^INGESTER_SPOOL_DIR: cannot read or write"):
+        Service(settings.load(environment))
