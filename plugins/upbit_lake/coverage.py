@@ -6,7 +6,7 @@ data. A loss belongs to the hour of its own event; a run of offsets that Kafka n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from upbit_lake.hours import Hour
@@ -105,17 +105,15 @@ def judge_coverage(
     hour: Hour,
     gaps: Sequence[Gap],
     pending: Mapping[int, int],
-    certain: Set[tuple[int, int]] = frozenset(),
+    fresh: Collection[Gap] = (),
     partial: bool = False,
 ) -> Verdict:
     """The verdict on an hour: `gaps` are the open gaps of the table's topic, `pending` the offsets that its hour needs
-    but no window holds yet, by partition. `certain`: (partition, offset) of the records whose time is up, because an
-    earlier run missed them too or because the lake holds later ones; the others may still be on their way.
+    but no window holds yet, by partition. `fresh`: those of `gaps` whose records may still be on their way.
     """
     mine = [gap for gap in gaps if gap.first_hour <= hour <= gap.last_hour]
-    open_gaps = [gap for gap in mine if gap.kind != LOG_EXPIRED]
-    late = [gap for gap in open_gaps if (gap.partition, gap.start) not in certain]
-    lost = [gap for gap in open_gaps if gap not in late]
+    late = [gap for gap in mine if gap in fresh]
+    lost = [gap for gap in mine if gap.kind != LOG_EXPIRED and gap not in late]
     expired = [gap for gap in mine if gap.kind == LOG_EXPIRED]
     if lost:
         status, reason = Status.RED, "; ".join(_words(gap) for gap in lost[:NAMED])

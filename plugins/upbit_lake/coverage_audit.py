@@ -47,13 +47,13 @@ CLOCK_SLACK = timedelta(minutes=5)
 class Audit:
     """What is known of a table's topic after an audit: open gaps, and per partition the offset audited up to.
 
-    `certain`: (partition, offset) of gaps that are no commit under way.
+    `fresh`: gaps that no earlier run saw and that may be a commit under way.
     """
 
     gaps: Sequence[Gap]
     audited: Mapping[int, int]
     targets: Mapping[Hour, Mapping[int, int]]
-    certain: Set[tuple[int, int]]
+    fresh: Sequence[Gap]
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,14 @@ class Auditor:
         }
         newest = sorted(state.states[self._table], key=lambda item: item.updated_at)[-NEWEST:]
         found, held = self._explain(topic, disjoint(readable), seen, [item.hour for item in newest], began_ms)
-        certain = seen | {
-            (gap.partition, gap.start) for gap in found if gap.kind == LOSS and gap.start < held.get(gap.partition, 0)
-        }
-        sure = [gap for gap in found if (gap.partition, gap.start) in certain]
-        # Merged apart, so that a gap is certain or not as a whole.
-        merged = [*merge_gaps([*gaps, *sure]), *merge_gaps(gap for gap in found if gap not in sure)]
+        # Merged apart, so that a gap is fresh or not as a whole.
+        fresh = merge_gaps(gap for gap in found if _may_be_under_way(gap, seen, held))
+        settled = [*gaps, *(gap for gap in found if not _may_be_under_way(gap, seen, held))]
+        merged = [*merge_gaps(settled), *fresh]
         self._store.save_audit(self._topic, added, merged, state.now)
         count = sum(window.end - window.start for window in added)
         log.info("%s: %d offsets audited, %d records of gaps read", self._topic, count, _size(readable))
-        return Audit(merged, audited, {h: {n: e for n, (_, e) in t.items()} for h, t in targets.items()}, certain)
+        return Audit(merged, audited, {h: {n: e for n, (_, e) in t.items()} for h, t in targets.items()}, fresh)
 
     def _began_ms(self, topic: TopicOffsets, windows: Sequence[Window]) -> int:
         """When this topic's first record was received. Only a recreated topic needs to know: its offsets begin again,
@@ -262,6 +260,11 @@ class Auditor:
             key,
             reason,
         )
+
+
+def _may_be_under_way(gap: Gap, seen: Set[tuple[int, int]], held: Mapping[int, int]) -> bool:
+    """Whether the record of a gap may still arrive: no earlier run missed it, and the lake holds no later one."""
+    return (gap.partition, gap.start) not in seen and (gap.kind == BAD or gap.start >= held.get(gap.partition, 0))
 
 
 def _range(window: Window) -> Range:

@@ -139,7 +139,7 @@ class Verification:
         for hour in sorted({*hours, *touched}):
             partial = self._is_partial(state, table, hour)
             pending = pending_offsets(audit.targets.get(hour, {}), audit.audited)
-            found = judge_coverage(table, hour, audit.gaps, pending, audit.certain, partial)
+            found = judge_coverage(table, hour, audit.gaps, pending, audit.fresh, partial)
             verdicts.append(self._forgiven(state, found))
             log.info("coverage %s: %s", found.status, found.reason)
         return verdicts

@@ -165,7 +165,7 @@ def gap(start: int, end: int, kind: str, hour: Hour = NINE, key: str = "", last:
 def test_a_loss_is_red_in_its_own_hour_only() -> None:
     gaps = merge_gaps([gap(n, n + 1, LOSS, key=f"KRW-BTC {n}") for n in range(7)])
     assert len(gaps) == 1
-    verdict = judge_coverage("trade", NINE, gaps, {}, certain={(0, 0)})
+    verdict = judge_coverage("trade", NINE, gaps, {})
     assert verdict.status is Status.RED
     assert "trade 2026-11-23T09: 7 records are missing in the lake: KRW-BTC 0, KRW-BTC 1" in verdict.reason
     assert verdict.reason.endswith("KRW-BTC 4 and 2 more (upbit-trade[0] offset 0..6)")
@@ -174,14 +174,14 @@ def test_a_loss_is_red_in_its_own_hour_only() -> None:
 
 def test_a_loss_that_may_be_a_commit_under_way_is_late_first() -> None:
     gaps = [gap(9, 10, LOSS, key="KRW-BTC 9")]
-    assert judge_coverage("trade", NINE, gaps, {}).status is Status.LATE
-    assert judge_coverage("trade", NINE, gaps, {}, certain={(0, 9)}).status is Status.RED
+    assert judge_coverage("trade", NINE, gaps, {}, fresh=gaps).status is Status.LATE
+    assert judge_coverage("trade", NINE, gaps, {}).status is Status.RED
 
 
 def test_a_bad_record_is_late_first_and_red_when_it_does_not_arrive() -> None:
     gaps = [gap(5, 6, BAD)]
-    assert judge_coverage("trade", NINE, gaps, {}).status is Status.LATE
-    assert judge_coverage("trade", NINE, gaps, {}, certain={(0, 5)}).status is Status.RED
+    assert judge_coverage("trade", NINE, gaps, {}, fresh=gaps).status is Status.LATE
+    assert judge_coverage("trade", NINE, gaps, {}).status is Status.RED
 
 
 def test_deleted_records_are_named_for_every_hour_they_may_belong_to() -> None:
@@ -226,7 +226,7 @@ class Store:
         self.open = gaps
 
 
-def test_only_a_loss_below_what_the_lake_holds_is_certain_at_once(
+def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     lake: Any, contract: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Offset 1 is missing below 2, offset 3 above everything that was committed.
@@ -247,9 +247,11 @@ def test_only_a_loss_below_what_the_lake_holds_is_certain_at_once(
 
     first = auditor.audit(state, [])
     assert [(item.start, item.end) for item in first.gaps] == [(1, 2), (3, 4)]
-    assert first.certain == {(0, 1)}
-    # Whatever an earlier run missed too has had its time.
-    assert auditor.audit(state, []).certain == {(0, 1), (0, 3)}
+    assert [(item.start, item.end) for item in first.fresh] == [(3, 4)]
+    # What an earlier run missed too has had its time.
+    second = auditor.audit(state, [])
+    assert [(item.start, item.end) for item in second.gaps] == [(1, 2), (3, 4)]
+    assert second.fresh == []
 
 
 def test_rows_of_an_older_topic_do_not_stand_for_a_recreated_one(lake: Any, contract: Any) -> None:
