@@ -87,7 +87,8 @@ def _properties(setting: Setting, node: int) -> str:
             "auto.create.topics.enable=false",
             f"message.max.bytes={LARGEST_MESSAGE_BYTES}",
             f"replica.fetch.max.bytes={LARGEST_MESSAGE_BYTES}",
-            "log.segment.bytes=134217728",
+            # Retention deletes whole segments: what a partition may hold beyond its bound.
+            "log.segment.bytes=67108864",
             "log.cleaner.dedupe.buffer.size=16777216",
             "num.network.threads=2",
             "num.io.threads=4",
