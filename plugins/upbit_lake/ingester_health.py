@@ -15,7 +15,9 @@ from upbit_lake.ingester_control import ProcessState
 
 # A process needs a moment between its start and its first answer.
 START_GRACE_S = 30.0
+# All streams at once. One alone may be quiet for long: a few codes (`UPBIT_CODES`) have few trades.
 SILENCE_ALARM_S = 120.0
+STREAM_SILENCE_ALARM_S = 1800.0
 UNDELIVERED_ALARM_S = 120.0
 
 _SAMPLE = re.compile(r"^upbit_ingester_(?P<name>\w+?)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)$", re.MULTILINE)
@@ -81,10 +83,10 @@ def judge(seen: Observation, before: Counters | None) -> Judgement:
     stuck = receives_without_spooling(seen.counters, before)
     if stuck:
         return Judgement(Verdict.RESTART, f"{', '.join(stuck)}: frames are received but not spooled")
-    return _outside(seen.counters)
+    return _outside(seen.counters, before or Counters())
 
 
-def _outside(counters: Counters) -> Judgement:
+def _outside(counters: Counters, before: Counters) -> Judgement:
     """The ingester itself works: what around it does not?"""
     problems = []
     if counters.undelivered and counters.undelivered_s > UNDELIVERED_ALARM_S:
@@ -92,14 +94,22 @@ def _outside(counters: Counters) -> Judgement:
             f"Kafka takes nothing: {counters.undelivered:.0f} records spooled, the oldest for "
             f"{counters.undelivered_s:.0f} s"
         )
-    if any(counters.shed.values()):
-        problems.append(f"the spool is full: {sum(counters.shed.values()):.0f} frames were shed")
-    silent = [name for name, age in counters.silent_s.items() if age > SILENCE_ALARM_S]
+    shed, known = sum(counters.shed.values()), sum(before.shed.values())
+    if shed != known and shed:
+        # A smaller sum is a new process's: all of it is new.
+        problems.append(f"the spool is full: {shed - known if shed > known else shed:.0f} frames were shed")
+    silent = silent_streams(counters.silent_s)
     if silent:
-        problems.append(f"the exchange is silent: {', '.join(sorted(silent))}")
+        problems.append(f"the exchange is silent: {', '.join(silent)}")
     if problems:
         return Judgement(Verdict.ALARM, "; ".join(problems))
     return Judgement(Verdict.HEALTHY, f"{sum(counters.received.values()):.0f} frames received, all spooled")
+
+
+def silent_streams(ages_s: Mapping[str, float]) -> list[str]:
+    """The streams whose silence is worth an alarm: all of them, or one that says nothing for very long."""
+    bound = SILENCE_ALARM_S if min(ages_s.values(), default=0.0) > SILENCE_ALARM_S else STREAM_SILENCE_ALARM_S
+    return sorted(name for name, age in ages_s.items() if age > bound)
 
 
 def receives_without_spooling(now: Counters, before: Counters | None) -> list[str]:

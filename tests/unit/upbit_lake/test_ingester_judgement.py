@@ -36,11 +36,21 @@ def test_what_is_dead_is_restarted(word: str) -> None:
         (Observation(RUNS, True, counters=counters(undelivered=900, undelivered_s=180)), Verdict.ALARM),
         # A silent exchange or a finished recording.
         (Observation(RUNS, True, counters=counters(silent_s={"trade": 500})), Verdict.ALARM),
+        (Observation(RUNS, True, counters=counters(silent_s={"trade": 500, "ticker": 200})), Verdict.ALARM),
+        # A few quiet codes: no trade for minutes, while their books move.
+        (Observation(RUNS, True, counters=counters(silent_s={"trade": 500, "orderbook": 1})), Verdict.HEALTHY),
+        (Observation(RUNS, True, counters=counters(silent_s={"trade": 5000, "orderbook": 1})), Verdict.ALARM),
         (Observation(RUNS, True, counters=counters(shed={"orderbook": 5})), Verdict.ALARM),
     ],
 )
 def test_verdicts(seen: Observation, verdict: Verdict) -> None:
     assert judge(seen, BEFORE).verdict is verdict
+
+
+def test_the_alarm_of_a_full_spool_ends_with_the_shedding() -> None:
+    seen = Observation(RUNS, True, counters=counters(shed={"orderbook": 5}))
+    assert judge(seen, Counters(shed={"orderbook": 5})).verdict is Verdict.HEALTHY
+    assert judge(seen, Counters(shed={"orderbook": 9})).verdict is Verdict.ALARM
 
 
 def test_a_new_process_counts_from_zero_and_is_not_stuck() -> None:
