@@ -241,12 +241,14 @@ def test_a_key_in_two_hours_is_red(lake: Lake) -> None:
     code, number = next(key for key, item in lake.sent.items() if Hour.of_ms(item["trade_timestamp"]) == lake.first)
     columns = [row["column_name"] for row in lake.reader.rows("DESCRIBE trade")]
     names = ", ".join(f"`{name}`" for name in columns)
-    chosen = ", ".join(f"'{lake.second.hh}'" if name == "hh" else f"`{name}`" for name in columns)
+    # Both of dt and hh: the two hours may lie on either side of midnight.
+    place = {"dt": f"'{lake.second.dt}'", "hh": f"'{lake.second.hh}'"}
+    chosen = ", ".join(place.get(name, f"`{name}`") for name in columns)
     where = f"`code` = '{code}' AND sequential_id = {number}"
     lake.flink(f"INSERT INTO {{db}}.trade ({names}) SELECT {chosen} FROM {{db}}.trade WHERE {where}")
     assert f"trade {lake.second}: 1 keys with a time of another hour: {code} {number}" in reds(lake, lake.second)
     assert f"keys that stand in another hour too: {code} {number} {lake.second}" in reds(lake, lake.first)
-    lake.flink(f"DELETE FROM {{db}}.trade WHERE {where} AND hh = '{lake.second.hh}'")
+    lake.flink(f"DELETE FROM {{db}}.trade WHERE {where} AND dt = {place['dt']} AND hh = {place['hh']}")
     assert reds(lake, lake.second) == ""
 
 
