@@ -57,10 +57,9 @@ def read_streams(path: Path) -> list[Stream]:
 
 def read_jobs(path: Path) -> list[str]:
     """The names under which Flink runs the streaming jobs."""
-    jobs = {stream.job for stream in read_streams(path)}
     with path.open("rb") as handle:
-        database = tomllib.load(handle)["lake"]["database"]
-    return [f"{database} {job}" for job in sorted(jobs)]
+        contract = tomllib.load(handle)
+    return [f"{contract['lake']['database']} {job}" for job in sorted(contract["jobs"])]
 
 
 def _stream(path: Path, name: str, section: dict[str, Any]) -> Stream:

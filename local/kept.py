@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from local import json_file
 from local.errors import PipelineError
 from local.places import Places
 
@@ -34,6 +35,4 @@ def of_home(places: Places, environment: Mapping[str, str]) -> dict[str, str]:
 
 def record(places: Places, settings: Mapping[str, str]) -> None:
     """Keeps them for the commands to come."""
-    temporary = places.ingester_file.with_suffix(".new")
-    temporary.write_text(json.dumps(dict(settings), indent=1))
-    temporary.replace(places.ingester_file)
+    json_file.write(places.ingester_file, settings)

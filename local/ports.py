@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from local import json_file
 from local.errors import PipelineError
 from local.places import Places
 
@@ -88,9 +89,7 @@ class Ports:
 
     def record(self, places: Places) -> None:
         """Keeps the ports for the commands to come."""
-        temporary = places.ports_file.with_suffix(".new")
-        temporary.write_text(json.dumps(dict(self.numbers), indent=1))
-        temporary.replace(places.ports_file)
+        json_file.write(places.ports_file, self.numbers)
 
     def url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self[name]}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import requests
 
+from local import json_file
 from local.errors import PipelineError
 from local.places import Places
 
@@ -94,9 +95,7 @@ def choose(
 
 def record(places: Places, source: Source) -> None:
     places.home.mkdir(parents=True, exist_ok=True)
-    temporary = places.source_file.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(source), indent=1))
-    temporary.replace(places.source_file)
+    json_file.write(places.source_file, asdict(source))
 
 
 def upbit_answers() -> bool:

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -62,7 +63,7 @@ class Service:
         try:
             kept = states.load(state_path)
             lanes = self._lanes()
-            self._replay(lanes, kept)
+            self._replay(lanes, kept, state_path)
         except OSError as error:
             raise SettingsError(f"INGESTER_SPOOL_DIR: cannot read or write the spool ({error})") from None
         self._state = msgspec.json.decode(msgspec.json.encode(kept), type=State)
@@ -88,7 +89,7 @@ class Service:
             for name, topic in topics.items()
         }
 
-    def _replay(self, lanes: dict[str, Lane], kept: State) -> None:
+    def _replay(self, lanes: dict[str, Lane], kept: State, state_path: Path) -> None:
         """Count what an earlier run left, and note it as kept: the state file may be older than the spool."""
         for lane in lanes.values():
             self._metrics.replayed += lane.spool.unacknowledged
@@ -100,7 +101,7 @@ class Service:
             log.warning("spool: %d records of an earlier run are sent first", self._metrics.replayed)
         if self._metrics.spool_damaged:
             # The next start finds nothing damaged any more: what is doubted now must be written now.
-            states.save(kept, self._settings.spool_dir / "state.json")
+            states.save(kept, state_path)
 
     def _delivery(self, lanes: list[Lane], refuse: Callable[[Any, str], bool]) -> Delivery:
         def make(on_error: Callable[[KafkaError], None]) -> Producer:

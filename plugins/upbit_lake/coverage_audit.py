@@ -122,10 +122,12 @@ class Auditor:
         }
         newest = sorted(state.states[self._table], key=lambda item: item.updated_at)[-NEWEST:]
         found, held = self._explain(topic, disjoint(readable), seen, [item.hour for item in newest], began_ms)
+        under_way: list[Gap] = []
+        for item in found:
+            (under_way if _may_be_under_way(item, seen, held) else gaps).append(item)
         # Merged apart, so that a gap is fresh or not as a whole.
-        fresh = merge_gaps(gap for gap in found if _may_be_under_way(gap, seen, held))
-        settled = [*gaps, *(gap for gap in found if not _may_be_under_way(gap, seen, held))]
-        merged = [*merge_gaps(settled), *fresh]
+        fresh = merge_gaps(under_way)
+        merged = [*merge_gaps(gaps), *fresh]
         self._store.save_audit(self._topic, added, merged, state.now)
         count = sum(window.end - window.start for window in added)
         log.info("%s: %d offsets audited, %d records of gaps read", self._topic, count, _size(readable))

@@ -102,18 +102,18 @@ def start(engines: Engines, job: Job, rungs: Iterable[Rung]) -> Started:
         except (GatewayError, JobStartError) as error:
             log.warning("job %s does not start from %s: %s", job.name, rung.description, error)
             failures.append(str(error))
-            cancel_all(engines, live_jobs(engines, job))
     raise JobStartError(f"job {job.name} starts from none of {len(failures)} points; last: {failures[-1]}")
 
 
 def _attempt(engines: Engines, job: Job, rung: Rung) -> str:
-    """Submit a job and wait until it runs; one that does not and leaves no state is forgotten."""
-    job_id = submit(engines, job, rung)
+    """Submit a job and wait until it runs; one that does not is cancelled and, when it left no state, forgotten."""
+    job_id = None
     try:
+        job_id = submit(engines, job, rung)
         wait_running(engines, job_id)
-    except JobStartError:
+    except (GatewayError, JobStartError):
         cancel_all(engines, live_jobs(engines, job))
-        if not restore_points_of(engines, [job_id]):
+        if job_id and not restore_points_of(engines, [job_id]):
             job_runs.forget(engines.db, job_id)
         raise
     return job_id

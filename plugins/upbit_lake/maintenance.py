@@ -63,7 +63,7 @@ def plan_closing(contract: Contract, state: LakeState, done: Mapping[tuple[str, 
     """
     every = [item for items in state.states.values() for item in items]
     changed = work_list(every, done, state.is_closed, contract.hours.per_run)
-    trade = contract.streams["trade"].table if "trade" in contract.streams else ""
+    trade = _trade_table(contract)
     candles = [item.hour for item in changed if item.table == trade] if CANDLES in contract.tables else []
     compact: dict[str, list[Hour]] = {trade: []} if candles else {}
     for item in changed:
@@ -121,11 +121,12 @@ class Maintenance:
         if not closing:
             return []
         before = streaming_jobs(self.rest, self.job_names)
+        trade = _trade_table(self.contract)
         lines, broken, failed = list[str](), list[str](), list[str]()
         with lake_session(self.gateway, self.contract, self.settings, "close hours", BATCH) as session:
             for table, hours in closing.compact.items():
                 try:
-                    done = self._close(session, table, hours, closing.candles if table == self._trade else (), now)
+                    done = self._close(session, table, hours, closing.candles if table == trade else (), now)
                 except BatchYieldsError as reason:
                     if not (lines or failed):
                         raise
@@ -146,10 +147,6 @@ class Maintenance:
         if failed:
             raise CloseError("; ".join(failed))
         return lines
-
-    @property
-    def _trade(self) -> str:
-        return self.contract.streams["trade"].table if "trade" in self.contract.streams else ""
 
     def _close(
         self, session: GatewaySession, table: str, hours: Sequence[Hour], candles: Sequence[Hour], now: datetime
@@ -250,6 +247,10 @@ def difference(before: Row, after: Row) -> str:
     """The first total that a compaction changed, in words."""
     name = next(name for name in before if before[name] != after[name])
     return f"the compaction changed {name} from {before[name]} to {after[name]}"
+
+
+def _trade_table(contract: Contract) -> str:
+    return contract.streams["trade"].table if "trade" in contract.streams else ""
 
 
 def _outcome(table: str, hours: Sequence[Hour], done: Compacted) -> str:
