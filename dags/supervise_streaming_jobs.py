@@ -25,7 +25,7 @@ A restart did not work, the budget is used up, or the cluster cannot run the job
 
 ### Who cares
 Whoever is on call: a failed run is a job that does not write to the lake. While `bootstrap_pipeline` works it
-keeps its hands off.
+keeps its hands off; it holds the lease only to act, never to look.
 """
 
 MEMORY = Asset("streaming_jobs_supervision")
@@ -51,18 +51,21 @@ def supervise_streaming_jobs() -> None:
     def look_and_restart() -> str:
         from upbit_lake.airflow_glue.connections import open_engines
         from upbit_lake.airflow_glue.outcome import conclude
-        from upbit_lake.airflow_glue.supervision import fail_loudly, keep, leased, recall
+        from upbit_lake.airflow_glue.supervision import fail_loudly, hands_off, keep, leased, recall
         from upbit_lake.lease import STREAMING_JOBS
         from upbit_lake.supervise_jobs import Memory, supervise_jobs
 
         context = get_current_context()
         store = context["asset_state_store"][MEMORY]
         memory = Memory.from_json(recall(store))
-        with open_engines() as engines, leased(engines.db, STREAMING_JOBS, context["run_id"]) as hands_off:
-            if hands_off:
-                return conclude(f"skipped: {hands_off}")
+        with open_engines() as engines:
+            reason = hands_off(engines.db, STREAMING_JOBS, context["run_id"])
+            if reason:
+                return conclude(f"skipped: {reason}")
             try:
-                outcomes = supervise_jobs(engines, memory)
+                outcomes = supervise_jobs(
+                    engines, memory, lambda: leased(engines.db, STREAMING_JOBS, context["run_id"])
+                )
             finally:
                 keep(store, memory.to_json())
         line = conclude("; ".join(f"{name}: {outcome.text}" for name, outcome in outcomes.items()))

@@ -47,8 +47,11 @@ def down(places: Places, console: Console, *, purge: bool = False, confirmed: bo
     with exclusive(places):
         supervisor = Supervisor(places)
         if supervisor.is_up():
-            _stop_in_order(places, supervisor, console)
-            supervisor.shutdown()
+            try:
+                _stop_in_order(places, supervisor, console)
+                supervisor.shutdown()
+            except OSError:
+                console.print("  supervisord went away meanwhile: what it left is ended")
         orphans.end(orphans.find(places))
         left = orphans.find(places)
         if left:

@@ -25,9 +25,13 @@ def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
     """Take or renew lease `name` for `seconds`; raises LeaseHeldError when another owner holds it."""
     if query(db, "acquire_lease", {"name": name, "owner": owner, "seconds": seconds}):
         return
-    held = query(db, "lease_holder", {"name": name})
-    who = f"{held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else "another run"
-    raise LeaseHeldError(f"{name} is being changed by {who}")
+    raise LeaseHeldError(holder(db, name, owner) or f"{name} was being changed by another run")
+
+
+def holder(db: Connection, name: str, owner: str) -> str:
+    """Who other than `owner` holds lease `name`, in words; "" when nobody does."""
+    held = [row for row in query(db, "lease_holder", {"name": name}) if row["owner"] != owner]
+    return f"{name} is being changed by {held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else ""
 
 
 def acquire_within(

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from upbit_lake.jobs import cancel_all, identities, pipeline_name, wait_for_slot
 log = logging.getLogger(__name__)
 
 CLUSTER = "Flink cluster"
+JOBS = "streaming jobs"
 # How long one run watches what is not healthy yet: long enough for a new JobManager's LOST_AFTER_S to pass in it.
 WATCH_S = 75.0
 POLL_S = 3.0
@@ -79,38 +81,57 @@ class Outcome:
 def supervise_jobs(
     engines: Engines,
     memory: Memory,
+    leased: Callable[[], AbstractContextManager[str]],
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
     watch_s: float = WATCH_S,
 ) -> dict[str, Outcome]:
     """Look at every job and act; gives job → outcome. `memory` is changed in place.
 
-    A job that is not healthy yet is watched for up to `watch_s` seconds, so that a loss heals within this run.
+    A job that is not healthy yet is watched for up to `watch_s` seconds, so that a loss heals within this run. Watching
+    needs no lease: the jobs are looked at again once `leased` gives it, for somebody may have worked meanwhile. It
+    gives "" or the reason to keep hands off.
     """
-    deadline = clock() + watch_s
-    judgements: dict[str, Judgement] = {}
-    while True:
-        try:
-            judgements = observe_all(engines, memory, clock())
-        except FlinkUnreachableError as error:
-            memory.answering_since = None
-            memory.away_since = memory.away_since or clock()
-            judgements = {}
-            log.info("%s", error)
-        unsettled = not judgements or any(item.verdict in PATIENT for item in judgements.values())
-        if not unsettled or clock() > deadline:
-            break
-        sleep(POLL_S)
-    if not judgements:
+    if not watch(engines, memory, clock, sleep, watch_s):
         return {CLUSTER: _cluster_away(engines, memory, clock())}
     alarms.close_alarm(engines.db, CLUSTER)
-    with ThreadPoolExecutor(max_workers=len(judgements)) as pool:
-        jobs = engines.contract.jobs
-        work = {
-            name: pool.submit(_act, engines, jobs[name], item, memory.jobs[name], clock())
-            for name, item in judgements.items()
-        }
-        return {name: future.result() for name, future in work.items()}
+    with leased() as hands_off:
+        if hands_off:
+            return {JOBS: Outcome(f"skipped: {hands_off}")}
+        judgements = look(engines, memory, clock())
+        if not judgements:
+            return {CLUSTER: _cluster_away(engines, memory, clock())}
+        with ThreadPoolExecutor(max_workers=len(judgements)) as pool:
+            jobs = engines.contract.jobs
+            work = {
+                name: pool.submit(_act, engines, jobs[name], item, memory.jobs[name], clock())
+                for name, item in judgements.items()
+            }
+            return {name: future.result() for name, future in work.items()}
+
+
+def watch(
+    engines: Engines, memory: Memory, clock: Callable[[], float], sleep: Callable[[float], None], watch_s: float
+) -> dict[str, Judgement]:
+    """Look until nothing is waited for, or `watch_s` seconds have passed; gives the last look."""
+    deadline = clock() + watch_s
+    while True:
+        judgements = look(engines, memory, clock())
+        unsettled = not judgements or any(item.verdict in PATIENT for item in judgements.values())
+        if not unsettled or clock() > deadline:
+            return judgements
+        sleep(POLL_S)
+
+
+def look(engines: Engines, memory: Memory, now: float) -> dict[str, Judgement]:
+    """Judge every job of the contract; empty while the JobManager is away."""
+    try:
+        return observe_all(engines, memory, now)
+    except FlinkUnreachableError as error:
+        memory.answering_since = None
+        memory.away_since = memory.away_since or now
+        log.info("%s", error)
+        return {}
 
 
 def observe_all(engines: Engines, memory: Memory, now: float) -> dict[str, Judgement]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -248,10 +249,14 @@ def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane
     plane.cancel()
     path.write_text("INSERT INTO lake.nowhere.nothing SELECT * FROM kafka_trade;", encoding="utf-8")
     memory, clock = Memory(), [1_000_000.0]
+
+    def free() -> AbstractContextManager[str]:
+        return nullcontext("")
+
     texts = []
     for _ in range(4):
         clock[0] += 120
-        outcome = supervise_jobs(engines, memory, clock=lambda: clock[0], sleep=lambda _: None)["trade"]
+        outcome = supervise_jobs(engines, memory, free, clock=lambda: clock[0], sleep=lambda _: None)["trade"]
         assert outcome.failed
         texts.append(outcome.text)
     assert "restart 1 of 2 failed" in texts[0]
@@ -261,7 +266,8 @@ def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane
 
     path.write_text(good, encoding="utf-8")
     assert reconcile_job(plane.engines, plane.job).startswith("repaired: ")
-    healthy = supervise_jobs(replace(engines, contract=replace(only, jobs={"trade": plane.job})), Memory())["trade"]
+    healed = replace(engines, contract=replace(only, jobs={"trade": plane.job}))
+    healthy = supervise_jobs(healed, Memory(), free)["trade"]
     assert healthy.text.startswith("healthy: ")
     assert "job trade" not in [row["subject"] for row in alarms.open_alarms(engines.db)]
     plane.wait_stored()

@@ -8,18 +8,24 @@ from typing import Any
 
 from upbit_lake.control_db import Connection
 from upbit_lake.job_runs import bootstrapped
-from upbit_lake.lease import LEASE_S, LeaseHeldError, acquire, release
+from upbit_lake.lease import LEASE_S, LeaseHeldError, acquire, holder, release
 
 # The hourly DAGs say the same.
 NOT_BOOTSTRAPPED = "bootstrap_pipeline has not run yet"
 MEMORY_KEY = "memory"
 
 
+def hands_off(db: Connection, name: str, owner: str) -> str:
+    """Why `owner` must not even look at what lease `name` guards: no bootstrap yet, somebody else. "" = it may."""
+    return holder(db, name, owner) if bootstrapped(db) else NOT_BOOTSTRAPPED
+
+
 @contextmanager
 def leased(db: Connection, name: str, owner: str) -> Iterator[str]:
     """Hold lease `name` for the block; gives "" or the reason to keep hands off: no bootstrap yet, somebody else."""
-    if not bootstrapped(db):
-        yield NOT_BOOTSTRAPPED
+    reason = hands_off(db, name, owner)
+    if reason:
+        yield reason
         return
     try:
         acquire(db, name, owner, LEASE_S)

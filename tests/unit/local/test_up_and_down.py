@@ -18,7 +18,7 @@ from local.errors import PipelineError
 from local.lock import exclusive
 from local.places import REPOSITORY, Places
 from local.setting import Setting
-from local.supervision import MARK
+from local.supervision import MARK, Supervisor
 from local.up import Wanted, _to_start, refuse_full_disk
 
 QUIET = Console(quiet=True)
@@ -74,6 +74,21 @@ def test_an_unknown_part_is_refused_with_the_known_ones(setting: Setting) -> Non
 
 def test_every_part_has_its_turn_in_the_way_down(setting: Setting) -> None:
     assert {name for group in ORDER for name in group} == set(assembly.parts(setting))
+
+
+def test_a_supervisor_that_vanishes_midway_does_not_keep_a_home_up(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places.run.mkdir(parents=True)
+    child = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: str(places.home)})
+
+    def vanished(_: Supervisor) -> dict[str, dict[str, object]]:
+        raise FileNotFoundError("the socket is gone")
+
+    monkeypatch.setattr(Supervisor, "is_up", lambda _: True)
+    monkeypatch.setattr(Supervisor, "processes", vanished)
+    down(places, QUIET)
+    child.wait(5)  # raises while it lives
 
 
 def test_a_second_command_at_the_same_time_is_refused(places: Places) -> None:
