@@ -5,6 +5,7 @@ sync, only then note them as kept and produce them. The event loop never waits f
 when the pump says that it is full.
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 INBOX_MAX_BYTES = 24 * 1024 * 1024
 SHED_SHARE = 0.9  # of the spool's bound: from here on order books are dropped so that trades find room
 HOUSEKEEPING_S = 1.0
+FULL_POLL_S = 0.05
 
 DEAD_LETTER = "dead_letter"
 
@@ -91,6 +93,11 @@ class Pump(threading.Thread):
             self._offered_bytes - self._kept_bytes > INBOX_MAX_BYTES
             or self.spool_bytes() >= self._settings.spool_max_bytes
         )
+
+    async def room(self) -> None:
+        """Return once it is not full."""
+        while self.is_full():
+            await asyncio.sleep(FULL_POLL_S)
 
     def must_shed(self) -> bool:
         """True when order books must make room for what cannot be had again."""

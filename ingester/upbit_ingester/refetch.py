@@ -7,7 +7,7 @@ for the others the trades since the last known one are fetched, turned into WebS
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -119,7 +119,8 @@ class Client(Protocol):
 class Refetcher:
     """Works off the targets one by one and never gives one up.
 
-    `known` tells what is kept of a code, `keep` takes a fetched trade. At the end of a target either `healed` is
+    `known` tells what is kept of a code, `room` returns once there is space to keep more, `keep` takes a fetched trade.
+    At the end of a target either `healed` is
     called, or `unreachable` with the time (ms) of the oldest trade that REST still has.
     """
 
@@ -128,6 +129,7 @@ class Refetcher:
         client: Client,
         metrics: Metrics,
         known: Callable[[str], KnownTrades | None],
+        room: Callable[[], Awaitable[None]],
         keep: Callable[[RestTrade], None],
         healed: Callable[[str], None],
         unreachable: Callable[[Target, int], None],
@@ -135,6 +137,7 @@ class Refetcher:
         self._client = client
         self._metrics = metrics
         self._known = known
+        self._room = room
         self._keep = keep
         self._healed = healed
         self._unreachable = unreachable
@@ -231,6 +234,7 @@ class Refetcher:
         return set(known.ids) if known else set()
 
     async def _page(self, code: str, cursor: int | None, days_ago: int) -> list[RestTrade]:
+        await self._room()
         parameters: dict[str, str | int] = {"market": code, "count": PAGE}
         if days_ago:
             parameters["days_ago"] = days_ago

@@ -202,7 +202,9 @@ class Service:
     async def _streams(self, client: RestClient) -> None:
         gaps_path = self._settings.spool_dir / "gaps.jsonl"
         rest = RestSink(self._pump, self._state, self._metrics, gaps_path)
-        refetcher = Refetcher(client, self._metrics, self._state.trades.get, rest.keep, rest.healed, rest.unreachable)
+        refetcher = Refetcher(
+            client, self._metrics, self._state.trades.get, self._pump.room, rest.keep, rest.healed, rest.unreachable
+        )
         shared = Shared(self._pump, self._state, self._metrics, gaps_path, lambda: self._codes, refetcher.add)
         pace = Pace(CONNECTS_PER_S, 1.0)
         async with asyncio.TaskGroup() as tasks:

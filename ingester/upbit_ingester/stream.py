@@ -1,6 +1,5 @@
 """One stream's frames on their way from the socket to the pump: judged, counted, compared, handed on."""
 
-import asyncio
 import itertools
 import logging
 import time
@@ -20,7 +19,6 @@ from upbit_ingester.state import Change, State
 
 log = logging.getLogger(__name__)
 
-_FULL_POLL_S = 0.05
 _SAY_AGAIN_S = 10.0
 
 
@@ -83,8 +81,7 @@ class StreamSink:
 
     async def room(self) -> None:
         """See Sink."""
-        while self._shared.pump.is_full():
-            await asyncio.sleep(_FULL_POLL_S)
+        await self._shared.pump.room()
 
     def frame(self, connection: str, number: int, data: bytes, received_ns: int) -> bool:
         """See Sink."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from upbit_lake.batch_slot import await_slot
+from upbit_lake.flink_gateway import GatewayError
 from upbit_lake.lake_hours import verify_sql
 from upbit_lake.lake_session import BATCH, lake_session
 from upbit_lake.maintenance import SLOT_WAIT_S, Maintenance
@@ -26,6 +27,10 @@ class RetentionError(ValueError):
     """A retention that cannot be understood. One line with the form that is wanted."""
 
 
+class ExpiryError(RuntimeError):
+    """Some tables' snapshots could not be expired; the next run tries again. One line: which, why."""
+
+
 def parse_retention(text: str) -> timedelta:
     """A duration such as `24h`, `30m`, `45s` or `2 d`; raises RetentionError."""
     match = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", text)
@@ -42,19 +47,29 @@ def is_due(last: datetime | None, now: datetime) -> bool:
 def expire_snapshots(maintenance: Maintenance, retention: timedelta, now: datetime) -> list[str]:
     """Expire the snapshots older than `retention`; the newest always stays. One line a table that had any.
 
-    Nothing is asked of Flink when there is nothing to expire.
+    Nothing is asked of Flink when there is nothing to expire. What fails with one table keeps no other from its turn.
+
+    Raises:
+        ExpiryError: at the end, when any table failed.
     """
     older_than = now - retention
     tables = _tables_with_old_snapshots(maintenance, older_than)
     if not tables:
         return []
-    lines = []
+    lines, failed = list[str](), list[str]()
     with lake_session(maintenance.gateway, maintenance.contract, maintenance.settings, "expire snapshots") as session:
         for table in tables:
             values = {"TABLE": table, "OLDER_THAN": older_than.strftime(MOMENT)}
-            rows = maintenance.run(session, "expire_snapshots", values)
+            try:
+                rows = maintenance.run(session, "expire_snapshots", values)
+            except GatewayError as error:
+                failed.append(f"{table}: {error}")
+                log.error("%s", failed[-1])
+                continue
             lines.append(f"{table}: {_first(rows)} snapshots older than {older_than:{MOMENT}} UTC expired")
             log.info("%s", lines[-1])
+    if failed:
+        raise ExpiryError("; ".join(failed))
     return lines
 
 

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local.airflow_api import AirflowApi
+from local.lake import rows
 from local.setting import Setting
+from local.status import exchange_status
 from tests import truth
 from tests.home import Home
 from tests.waiting import until
@@ -17,6 +20,13 @@ from tests.waiting import until
 WHOLE_LEDGER = {"EXCHANGE_LEDGER_KEEP_GB": "0"}
 SMALL_MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "12.5", "EXCHANGE_SEED": "7", **WHOLE_LEDGER}
 SPEED = 12
+# At the speed of real time.
+MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "150", "EXCHANGE_SEED": "11", **WHOLE_LEDGER}
+# Supervising DAGs look each minute; a JobManager's empty job list counts as lost after another one.
+HEAL_S = 480
+DAG_S = 600
+# The steps of bootstrap_pipeline that build something; the others look on.
+CHANGING_STEPS = ("topics", "buckets", "lake_tables", "streaming_jobs", "ingester")
 # SeaweedFS serves gRPC 10,000 above its ports: they stay below the range that outgoing connections take (32,768).
 PORT_OFFSET = 2500
 
@@ -37,6 +47,28 @@ def assert_no_trade_is_missing(setting: Setting) -> None:
         return published - set(found)
 
     until("every published trade in the lake", lambda: not missing(), 180, every_s=5)
+
+
+def wait_until_fresh(setting: Setting) -> None:
+    """Every stream's newest event in the lake is younger than the exchange's clock now."""
+    now_ms = int(exchange_status(setting)["clock_ms"])
+
+    def newest() -> bool:
+        times = {"ticker": "timestamp", "trade": "trade_timestamp", "orderbook": "timestamp"}
+        return all(
+            (rows(setting, f"SELECT max(`{column}`) AS t FROM {table}")[0]["t"] or 0) > now_ms + 1000
+            for table, column in times.items()
+        )
+
+    until("the lake is fresh again", newest, HEAL_S, every_s=3)
+
+
+def bootstrap(api: AirflowApi) -> dict[str, list[str]]:
+    """One successful run of bootstrap_pipeline: what each step that builds something says in its log."""
+    run_id = api.trigger("bootstrap_pipeline")
+    assert api.follow("bootstrap_pipeline", run_id, DAG_S, lambda task, state: print(f"  {task} {state}")) == "success"
+    attempts = {str(task["task_id"]): int(task["try_number"]) for task in api.tasks("bootstrap_pipeline", run_id)}
+    return {step: api.log("bootstrap_pipeline", run_id, step, attempts[step]) for step in CHANGING_STEPS}
 
 
 @pytest.fixture(scope="module")

@@ -12,21 +12,16 @@ import psutil
 import pytest
 import requests
 
-from local.lake import rows
 from local.parts.flink import get_json
 from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
 from tests import truth
-from tests.end_to_end.conftest import WHOLE_LEDGER, assert_no_trade_is_missing
+from tests.end_to_end.conftest import HEAL_S, MARKET, assert_no_trade_is_missing, wait_until_fresh
 from tests.home import Home
 from tests.waiting import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
-
-# Supervising DAGs look each minute; a JobManager's empty job list counts as lost after another one.
-HEAL_S = 480
-MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "150", "EXCHANGE_SEED": "11", **WHOLE_LEDGER}
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +39,6 @@ def kill(setting: Setting, name: str) -> int:
     pid = int(Supervisor(setting.places).processes()[name]["pid"])
     os.kill(pid, signal.SIGKILL)
     return pid
-
-
-def wait_until_fresh(setting: Setting) -> None:
-    """Every stream's newest event in the lake is younger than the exchange's clock now."""
-    now_ms = int(exchange_status(setting)["clock_ms"])
-
-    def newest() -> bool:
-        times = {"ticker": "timestamp", "trade": "trade_timestamp", "orderbook": "timestamp"}
-        return all(
-            (rows(setting, f"SELECT max(`{column}`) AS t FROM {table}")[0]["t"] or 0) > now_ms + 1000
-            for table, column in times.items()
-        )
-
-    until("the lake is fresh again", newest, HEAL_S, every_s=3)
 
 
 FAULTS = ["ingester", "taskmanager-1", "kafka-2", "jobmanager"]

@@ -11,20 +11,18 @@ from local.airflow_api import AirflowApi
 from local.contract import read_jobs
 from local.lake import rows
 from local.parts.flink import get_json
+from local.places import REPOSITORY
 from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
 from tests import truth
-from tests.end_to_end.conftest import assert_no_trade_is_missing, start_with_two_closed_hours
+from tests.end_to_end.conftest import DAG_S, assert_no_trade_is_missing, bootstrap, start_with_two_closed_hours
 from tests.home import Home
 from tests.waiting import until
 
 pytestmark = pytest.mark.engines
 
 CATCH_UP_S = 600
-DAG_S = 600
-# The steps of bootstrap_pipeline that build something; the others look on.
-CHANGING_STEPS = ("topics", "buckets", "lake_tables", "streaming_jobs", "ingester")
 
 
 def run_dag(api: AirflowApi, dag: str, params: dict[str, object] | None = None) -> str:
@@ -63,6 +61,13 @@ def closed_hours(pipeline: Home) -> list[truth.Hour]:
 def revisions(setting: Setting, hour: truth.Hour) -> set[int]:
     """The revisions of an hour's candles: {1} once all are recomputed."""
     return {revision for _, revision in truth.lake_candles(setting, hour).values()}
+
+
+def test_airflow_takes_the_password_and_imports_every_dag(pipeline: Home) -> None:
+    api = AirflowApi(pipeline.setting)
+    assert api.ask("GET", "/importErrors")["import_errors"] == []
+    found = {dag["dag_id"] for dag in api.ask("GET", "/dags")["dags"]}
+    assert found == {path.stem for path in (REPOSITORY / "dags").glob("*.py")} - {"conftest"}
 
 
 def test_every_table_has_rows(pipeline: Home) -> None:
@@ -111,14 +116,10 @@ def test_verdicts_are_not_red(pipeline: Home, closed_hours: list[truth.Hour]) ->
 
 
 def test_a_second_bootstrap_changes_nothing(pipeline: Home) -> None:
-    api = AirflowApi(pipeline.setting)
     began = time.monotonic()
-    run_id = api.trigger("bootstrap_pipeline")
-    assert api.follow("bootstrap_pipeline", run_id, DAG_S, lambda task, state: print(f"  {task} {state}")) == "success"
+    said = bootstrap(AirflowApi(pipeline.setting))
     print(f"a second bootstrap took {time.monotonic() - began:.0f} s")
-    attempts = {str(task["task_id"]): int(task["try_number"]) for task in api.tasks("bootstrap_pipeline", run_id)}
-    for step in CHANGING_STEPS:
-        lines = api.log("bootstrap_pipeline", run_id, step, attempts[step])
+    for step, lines in said.items():
         outcomes = [line for line in lines if line.startswith("outcome: ")]
         assert outcomes == ["outcome: unchanged"], f"{step}: {lines}"
         looked_at = [line for line in lines if line.endswith(": unchanged") and line not in outcomes]

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -110,6 +111,10 @@ class Healing:
     unreachable: list[tuple[str, int]] = field(default_factory=list)
 
 
+async def always_room() -> None:
+    """A spool that has space."""
+
+
 def heal(
     exchange: Exchange, target: Target, known: KnownTrades, monkeypatch: pytest.MonkeyPatch, searches: int | None = None
 ) -> Healing:
@@ -127,7 +132,9 @@ def heal(
         def unreachable(target: Target, reached_ms: int) -> None:
             done.unreachable.append((target.code, reached_ms))
 
-        refetcher = Refetcher(exchange, metrics, {target.code: known}.get, keep, done.healed.append, unreachable)
+        refetcher = Refetcher(
+            exchange, metrics, {target.code: known}.get, always_room, keep, done.healed.append, unreachable
+        )
         refetcher.add(target)
         task = asyncio.create_task(refetcher.run())
         async with asyncio.timeout(10):
@@ -265,3 +272,25 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
 
     assert asyncio.run(run()) >= 0.35
     assert asked == ["/a", "/b"]
+
+
+def test_nothing_is_fetched_that_the_disk_would_refuse() -> None:
+    exchange, full, waiting = Exchange([trade(1)], NOON), asyncio.Event(), asyncio.Event()
+
+    async def room() -> None:
+        waiting.set()
+        await full.wait()
+
+    async def run() -> None:
+        unused = object()
+        refetcher = Refetcher(exchange, Metrics(), {}.get, room, *[cast(Any, unused)] * 3)
+        refetcher.add(Target("KRW-BTC", NOON, 1, NOON))
+        task = asyncio.create_task(refetcher.run())
+        async with asyncio.timeout(10):
+            await waiting.wait()
+        task.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
+        asyncio.run(run())
+    assert exchange.requests == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from upbit_lake import maintenance
+from upbit_lake import expiry, maintenance
 from upbit_lake.batch_slot import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
 from upbit_lake.expiry import RetentionError, is_due, parse_retention
 from upbit_lake.flink_gateway import GatewayError
@@ -122,6 +122,23 @@ def test_a_run_that_must_yield_keeps_what_it_has_done(steps: Steps, monkeypatch:
     assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work yields"]
     with pytest.raises(BatchYieldsError):
         steps.close_hours(Closing([], {"ticker": [NINE]}), NOW)
+
+
+def test_a_table_whose_snapshots_do_not_expire_keeps_no_other_from_its_turn(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(_: Maintenance, __: object, ___: str, values: dict[str, str]) -> list[dict[str, int]]:
+        if values["TABLE"] == "trade":
+            raise GatewayError("no memory")
+        steps.done.append(values["TABLE"])
+        return [{"expired": 3}]
+
+    monkeypatch.setattr(Maintenance, "run", call)
+    monkeypatch.setattr(expiry, "lake_session", lambda *_: nullcontext())
+    monkeypatch.setattr(expiry, "_tables_with_old_snapshots", lambda *_: ["trade", "ticker"])
+    with pytest.raises(expiry.ExpiryError, match=r"^trade: no memory$"):
+        expiry.expire_snapshots(steps, timedelta(hours=1), NOW)
+    assert steps.done == ["ticker"]
 
 
 def test_a_second_run_has_nothing_to_do(contract: Any) -> None:

@@ -1,0 +1,84 @@
+"""What was changed behind the contract's back is said and repaired by the next `bootstrap_pipeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from local.airflow_api import AirflowApi
+from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
+from tests.home import Home
+from tests.integration.control_plane import engines_of
+from tests.waiting import until
+from upbit_lake.contract import load_contract
+from upbit_lake.engines import Engines
+from upbit_lake.jobs import cancel_all, live_jobs
+from upbit_lake.lake_session import lake_session
+from upbit_lake.topics import topic_ids
+
+pytestmark = [pytest.mark.engines, pytest.mark.nightly]
+
+SUPERVISION = "supervise_streaming_jobs"
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A running pipeline whose supervision is off: what drifted waits for the bootstrap."""
+    home = Home(tmp_path_factory.mktemp("drift"), port_offset=3000, settings=MARKET)
+    try:
+        home.run("up", "--source", "exchange")
+        api = AirflowApi(home.setting)
+        api.ask("PATCH", f"/dags/{SUPERVISION}", {"is_paused": True})
+        running = f"/dags/{SUPERVISION}/dagRuns?state=running&state=queued"
+        until("no look is under way", lambda: not api.ask("GET", running)["dag_runs"], 120)
+        yield home
+    finally:
+        home.down()
+
+
+@pytest.fixture
+def engines(pipeline: Home) -> Iterator[Engines]:
+    made = engines_of(pipeline, load_contract())
+    yield made
+    made.db.close()
+
+
+def test_settings_and_jobs(pipeline: Home, engines: Engines) -> None:
+    contract, settings = engines.contract, engines.settings
+    entry = ConfigEntry("retention.ms", "3600000", incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ResourceType.TOPIC, "upbit-ticker", incremental_configs=[entry])
+    for future in engines.kafka.incremental_alter_configs([changed]).values():
+        future.result()
+    with lake_session(engines.gateway, contract, settings, "drift") as session:
+        session.run("ALTER TABLE lake.upbit.orderbook SET ('snapshot.time-retained' = '1 h')")
+    [cancelled] = live_jobs(engines, contract.jobs["trade"])
+    cancel_all(engines, [cancelled])
+    until("the job is gone", lambda: not live_jobs(engines, contract.jobs["trade"]), 60)
+
+    said = bootstrap(AirflowApi(pipeline.setting))
+    wanted = contract.topics["upbit-ticker"].config["retention.ms"]
+    assert f"upbit-ticker: repaired: retention.ms was 3600000, the contract says {wanted}" in said["topics"]
+    hours = contract.hours.snapshot_retention_h
+    assert f"orderbook: repaired: snapshot.time-retained was 1 h, the file says {hours} h" in said["lake_tables"]
+    [line] = [line for line in said["streaming_jobs"] if line.startswith("trade: ")]
+    assert line.startswith(f"trade: repaired: no job runs; the last was {cancelled.jid}; job ")
+    assert "started from checkpoint s3://" in line
+    assert {"ticker: unchanged", "orderbook: unchanged"} <= set(said["streaming_jobs"])
+    wait_until_fresh(pipeline.setting)
+
+
+def test_a_deleted_topic(pipeline: Home, engines: Engines) -> None:
+    topic, old = "upbit-orderbook", topic_ids(engines.kafka, ["upbit-orderbook"])
+    for future in engines.kafka.delete_topics([topic]).values():
+        future.result()
+    until("the topic is gone", lambda: not topic_ids(engines.kafka, [topic]), 60)
+    said = bootstrap(AirflowApi(pipeline.setting))
+    assert f"{topic}: created" in said["topics"]
+    assert topic_ids(engines.kafka, [topic]) != old
+    [line] = [line for line in said["streaming_jobs"] if line.startswith("orderbook: ")]
+    assert line.startswith(f"orderbook: repaired: topic {topic} was made anew; job ")
+    assert "the earliest retained record, without state" in line
+    assert "orderbook: these hours cannot be refilled from Kafka: 20" in line
+    wait_until_fresh(pipeline.setting)
