@@ -282,8 +282,8 @@ def test_nothing_is_fetched_that_the_disk_would_refuse() -> None:
         await full.wait()
 
     async def run() -> None:
-        unused = object()
-        refetcher = Refetcher(exchange, Metrics(), {}.get, room, *[cast(Any, unused)] * 3)
+        unused = cast(Any, None)
+        refetcher = Refetcher(exchange, Metrics(), lambda _: None, room, unused, unused, unused)
         refetcher.add(Target("KRW-BTC", NOON, 1, NOON))
         task = asyncio.create_task(refetcher.run())
         async with asyncio.timeout(10):
