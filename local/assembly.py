@@ -48,7 +48,7 @@ def parts(of: Setting) -> dict[str, Part]:
 
 
 def expand(names: list[str], known: dict[str, Part]) -> list[str]:
-    """Turns part and group names into part names together with what these need."""
+    """Turns part and group names into part names together with what these need and ask."""
     wanted: list[str] = []
     queue = [name for given in names for name in GROUPS.get(given, (given,))]
     while queue:
@@ -56,5 +56,5 @@ def expand(names: list[str], known: dict[str, Part]) -> list[str]:
         if name in wanted or name not in known:
             continue
         wanted.append(name)
-        queue += known[name].needs
+        queue += (*known[name].needs, *known[name].asks)
     return [name for name in known if name in wanted]

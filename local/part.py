@@ -21,6 +21,7 @@ class Part:
         ready: True when the process does its work (not merely has a port).
         ports: names in `Ports` it listens on.
         needs: names of parts that must be ready before it starts.
+        asks: names of parts that `ready` asks: started with it, but not before it.
         environment: on top of the runner's own.
         files: rendered configuration, written before the start; a change restarts the part.
         software: names of the installed parts it runs on; another release of one restarts it.
@@ -38,6 +39,7 @@ class Part:
     ready: Callable[[], bool]
     ports: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     software: tuple[str, ...] = ()

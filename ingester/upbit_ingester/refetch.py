@@ -120,8 +120,8 @@ class Refetcher:
     """Works off the targets one by one and never gives one up.
 
     `known` tells what is kept of a code, `room` returns once there is space to keep more, `keep` takes a fetched trade.
-    At the end of a target either `healed` is
-    called, or `unreachable` with the time (ms) of the oldest trade that REST still has.
+    At the end of a target either `healed` is called, or `unreachable` with the time (ms) of the oldest trade that REST
+    still has.
     """
 
     def __init__(

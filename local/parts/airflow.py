@@ -1,4 +1,4 @@
-"""Airflow's four processes on PostgreSQL. The API server comes first: a task that starts without it dies."""
+"""Airflow's four processes on PostgreSQL. Its scheduler waits for the API server: a task started without it dies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from local.supervision import socket_path, write_private
 from local.surroundings import for_parts
 
 USER = "admin"
+_MIGRATION = threading.Lock()
 
 # name -> (slots, what it is for)
 POOLS = {
@@ -33,9 +34,7 @@ def parts(setting: Setting) -> list[Part]:
     files = {passwords: json.dumps({USER: setting.credentials.airflow_password})}
     binary = str(setting.places.venv("airflow") / "bin" / "airflow")
 
-    def process(
-        name: str, *arguments: str, component: str, prepare: Callable[[], None] = lambda: None, needs: tuple[str, ...]
-    ) -> Part:
+    def process(name: str, *arguments: str, component: str, needs: str = "postgres") -> Part:
         return Part(
             name=name,
             command=(binary, *arguments),
@@ -43,19 +42,19 @@ def parts(setting: Setting) -> list[Part]:
             files=files,
             ports=("airflow",) if component == "api" else (),
             software=("airflow",),
-            needs=needs,
-            prepare=prepare,
+            needs=(needs,),
+            asks=() if component == "api" else ("airflow-api",),
+            prepare=lambda: _migrate(setting),
             ready=lambda: _answers(setting) if component == "api" else _healthy(setting, component),
             patience_s=420,
             stop_s=40,
         )
 
-    after_api = ("airflow-api",)
     return [
-        process("airflow-api", "api-server", component="api", prepare=lambda: _migrate(setting), needs=("postgres",)),
-        process("airflow-dags", "dag-processor", component="dag_processor", needs=after_api),
-        process("airflow-scheduler", "scheduler", "--skip-serve-logs", component="scheduler", needs=after_api),
-        process("airflow-triggerer", "triggerer", "--skip-serve-logs", component="triggerer", needs=after_api),
+        process("airflow-api", "api-server", component="api"),
+        process("airflow-dags", "dag-processor", component="dag_processor"),
+        process("airflow-scheduler", "scheduler", "--skip-serve-logs", component="scheduler", needs="airflow-api"),
+        process("airflow-triggerer", "triggerer", "--skip-serve-logs", component="triggerer"),
     ]
 
 
@@ -115,7 +114,15 @@ def _healthy(setting: Setting, component: str) -> bool:
 
 
 def _migrate(setting: Setting) -> None:
-    """Brings the metadata database and the pools up to date, once for each Airflow version and database."""
+    """Brings the metadata database and the pools up to date, once for each Airflow version and database.
+
+    Every process asks for it before its start; the first one does it, the others wait.
+    """
+    with _MIGRATION:
+        _migrate_once(setting)
+
+
+def _migrate_once(setting: Setting) -> None:
     places = setting.places
     lock = (places.repository / "requirements.lock").read_bytes()
     wanted = hashlib.sha256(lock + json.dumps(POOLS).encode()).hexdigest()

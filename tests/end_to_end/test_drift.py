@@ -31,7 +31,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         home.run("up", "--source", "exchange")
         api = AirflowApi(home.setting)
         api.ask("PATCH", f"/dags/{SUPERVISION}", {"is_paused": True})
-        running = f"/dags/{SUPERVISION}/dagRuns?state=running&state=queued"
+        running = f"/dags/{SUPERVISION}/dagRuns?state=running"
         until("no look is under way", lambda: not api.ask("GET", running)["dag_runs"], 120)
         yield home
     finally:
@@ -62,7 +62,7 @@ def test_settings_and_jobs(pipeline: Home, engines: Engines) -> None:
     assert f"upbit-ticker: repaired: retention.ms was 3600000, the contract says {wanted}" in said["topics"]
     hours = contract.hours.snapshot_retention_h
     assert f"orderbook: repaired: snapshot.time-retained was 1 h, the file says {hours} h" in said["lake_tables"]
-    [line] = [line for line in said["streaming_jobs"] if line.startswith("trade: ")]
+    [line] = [line for line in said["streaming_jobs"] if line.startswith("trade: repaired: ")]
     assert line.startswith(f"trade: repaired: no job runs; the last was {cancelled.jid}; job ")
     assert "started from checkpoint s3://" in line
     assert {"ticker: unchanged", "orderbook: unchanged"} <= set(said["streaming_jobs"])
@@ -77,7 +77,7 @@ def test_a_deleted_topic(pipeline: Home, engines: Engines) -> None:
     said = bootstrap(AirflowApi(pipeline.setting))
     assert f"{topic}: created" in said["topics"]
     assert topic_ids(engines.kafka, [topic]) != old
-    [line] = [line for line in said["streaming_jobs"] if line.startswith("orderbook: ")]
+    [line] = [line for line in said["streaming_jobs"] if line.startswith("orderbook: repaired: ")]
     assert line.startswith(f"orderbook: repaired: topic {topic} was made anew; job ")
     assert "the earliest retained record, without state" in line
     assert "orderbook: these hours cannot be refilled from Kafka: 20" in line

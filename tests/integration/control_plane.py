@@ -50,7 +50,7 @@ def engines_of(home: Home, contract: Contract) -> Engines:
         settings=settings,
         gateway=FlinkGateway(settings.flink_gateway_url),
         flink=FlinkRest(settings.flink_rest_url),
-        kafka=AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers}),
+        kafka=AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0}),
         s3=boto3.client(
             "s3",
             endpoint_url=settings.s3_endpoint,

@@ -122,6 +122,7 @@ def test_the_live_source_has_no_local_exchange(setting: Setting) -> None:
 def test_parts_are_chosen_with_all_that_they_need(setting: Setting) -> None:
     known = assembly.parts(setting)
     assert assembly.expand(["airflow-scheduler"], known) == ["postgres", "airflow-api", "airflow-scheduler"]
+    assert assembly.expand(["airflow-dags"], known) == ["postgres", "airflow-api", "airflow-dags"]
     assert assembly.expand(["kafka"], known) == list(kafka.NAMES)
     assert assembly.expand(["ingester"], known) == ["exchange", "ingester"]
     assert [name for name, part in known.items() if not set(part.needs) <= set(known)] == []
