@@ -6,6 +6,7 @@ Memory is asserted because it is a property of the software; latency and CPU are
 from __future__ import annotations
 
 import bisect
+import itertools
 import os
 import socket
 import statistics
@@ -33,9 +34,12 @@ SECONDS = int(os.environ.get("LOAD_SECONDS", "900"))
 SAMPLE_EVERY_S = 30
 MARKET = {"EXCHANGE_CODES": "250", "EXCHANGE_RATE": "1000", "EXCHANGE_SEED": "3"}
 LIMIT_BYTES = 10 * 10**9
-# A process whose second half of the run needs a quarter more than its first half grows without bound.
+# A JVM may fill its heap before it collects: what is bounded is heap and all beside it (MB, by the part's name).
+JVM_MB = {"kafka": 384 + 256, "jobmanager": 944, "taskmanager": 1468, "gateway": 448 + 352}
+# Of the others one whose second half of the run needs a quarter more than its first half grows without bound.
 GROWTH = 1.25
 SETTLED = 0.3
+LOOK_BACK_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,10 @@ def test_load(pipeline: Home) -> None:
     assert parts(setting) == pids, "a part was restarted under load"
     assert max(totals) <= LIMIT_BYTES
     for name, values in memory.items():
+        jvm = JVM_MB.get(name.partition("-")[0])
+        if jvm is not None:
+            assert max(values) <= jvm * 1e6, f"{name} needs more than its heap and what is beside it"
+            continue
         settled = values[int(len(values) * SETTLED) :]
         half = len(settled) // 2
         assert statistics.median(settled[half:]) <= GROWTH * statistics.median(settled[:half]), f"{name} grows"
@@ -127,8 +135,15 @@ def latencies_s(setting: Setting, began_ms: int) -> dict[str, list[float]]:
             (int(row["snapshot_id"]), _ms(row["commit_time"]))
             for row in reader.rows(f'SELECT snapshot_id, commit_time FROM "{table}$snapshots"')
         )
-        newest = reader.query_all([f"SELECT max(`{column}`) AS t FROM {table} VERSION AS OF {i}" for i, _ in snapshots])
-        visible = [(answer.to_pylist()[0]["t"] or 0) for answer in newest]
+        # Only what is young: each snapshot would otherwise be read whole.
+        newest = reader.query_all(
+            [
+                f"SELECT max(`{column}`) AS t FROM {table} VERSION AS OF {snapshot} "
+                f"WHERE `{column}` >= {committed_ms - LOOK_BACK_MS}"
+                for snapshot, committed_ms in snapshots
+            ]
+        )
+        visible = list(itertools.accumulate((answer.to_pylist()[0]["t"] or 0 for answer in newest), max))
         rows = reader.rows(f"SELECT `{column}` AS t FROM {table} WHERE `{column}` >= {began_ms}")
         found[table] = [
             (snapshots[i][1] - row["t"]) / 1000
