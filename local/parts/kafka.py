@@ -32,18 +32,14 @@ def _broker(setting: Setting, node: int) -> Part:
         f'[ -f "{data}/meta.properties" ] || "{java}" -cp "{classpath}" kafka.tools.StorageTool format '
         f'-t {setting.credentials.kafka_cluster_id} -c "{properties}" || exit 1; '
     )
-    # Brokers load the same classes each time: the first `down` archives them, which halves the CPU of later starts.
-    classes, stamp = places.run / "kafka.jsa", places.stamp("kafka")
-    absent = f'-XX:ArchiveClassesAtExit="{classes}"' if node == NODES[0] else "-Xshare:auto"
-    share = f'if [ "{classes}" -nt "{stamp}" ]; then share=-XX:SharedArchiveFile="{classes}"; else share={absent}; fi; '
     # Only the first compiler: the second one took more than a broker's own work in its first minutes on two cores.
     start = (
-        f'exec "{java}" "$share" -XX:TieredStopAtLevel=1 -Xms128m -Xmx384m -XX:+UseG1GC -XX:MaxGCPauseMillis=50 '
+        f'exec "{java}" -XX:TieredStopAtLevel=1 -Xms128m -Xmx384m -XX:+UseG1GC -XX:MaxGCPauseMillis=50 '
         f'-Duser.timezone=UTC -Dlog4j2.configurationFile="{logging}" -cp "{classpath}" kafka.Kafka "{properties}"'
     )
     return Part(
         name=name,
-        command=("/bin/bash", "-c", format_once + share + start),
+        command=("/bin/bash", "-c", format_once + start),
         files={properties: _properties(setting, node), logging: _LOGGING},
         ports=(f"kafka_{node}", f"controller_{node}"),
         ready=lambda: all_brokers_answer(setting.ports),
