@@ -98,17 +98,17 @@ def reconcile_topics(
     wanted = list(topics)
     found = describe_topics(admin, [topic.name for topic in wanted])
     outcome = {}
-    created = []
+    changing: dict[str, int] = {}
     for topic in wanted:
         plan = plan_topic(topic, found.get(topic.name), grow)
         acted = not dry_run and not plan.unchanged and (plan.create or repair)
         if acted:
             _act(admin, plan)
-        if acted and plan.create:
-            created.append(topic.name)
+        if acted and (plan.create or plan.grow_to):
+            changing[topic.name] = plan.grow_to or 1
         outcome[topic.name] = report(plan, found.get(topic.name), acted, dry_run)
-    if created:
-        wait_for_leaders(admin, created)
+    if changing:
+        wait_for_leaders(admin, changing)
     return outcome
 
 
@@ -139,21 +139,21 @@ def topic_ids(admin: Any, names: Iterable[str]) -> dict[str, str]:
 
 def wait_for_leaders(
     admin: Any,
-    names: Iterable[str],
+    partitions: Mapping[str, int],
     timeout_s: float = 30.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until each partition of `names` has a leader: a topic just created cannot be read at once."""
+    """Wait until the topics have at least so many `partitions`, each with a leader: brokers learn of a change late."""
     deadline = clock() + timeout_s
-    waiting = set(names)
+    waiting = set(partitions)
     while waiting:
         metadata = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
         waiting = {
             name
             for name in waiting
             if name not in metadata
-            or not metadata[name].partitions
+            or len(metadata[name].partitions) < partitions[name]
             or any(partition.leader < 0 for partition in metadata[name].partitions.values())
         }
         if waiting and clock() > deadline:
