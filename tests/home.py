@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from local import assembly, source
@@ -44,6 +45,15 @@ class Home:
     def up_only(self, *groups: str) -> None:
         """Engines without a bootstrap."""
         self.run("up", "--source", "exchange", "--only", ",".join(groups))
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[Home]:
+        """`up` with these arguments for the block, then down and gone."""
+        try:
+            print(self.run("up", *arguments).stdout)
+            yield self
+        finally:
+            self.down()
 
     def down(self) -> None:
         self.run("down", "--purge", "--yes")

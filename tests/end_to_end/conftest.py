@@ -63,10 +63,16 @@ def wait_until_fresh(setting: Setting) -> None:
     until("the lake is fresh again", newest, HEAL_S, every_s=3)
 
 
+def run_dag(api: AirflowApi, dag: str) -> str:
+    """Triggers a DAG, waits for its success and returns the run's id."""
+    run_id = api.trigger(dag)
+    assert api.follow(dag, run_id, DAG_S, lambda task, state: print(f"  {dag}: {task} {state}")) == "success"
+    return run_id
+
+
 def bootstrap(api: AirflowApi) -> dict[str, list[str]]:
     """One successful run of bootstrap_pipeline: what each step that builds something says in its log."""
-    run_id = api.trigger("bootstrap_pipeline")
-    assert api.follow("bootstrap_pipeline", run_id, DAG_S, lambda task, state: print(f"  {task} {state}")) == "success"
+    run_id = run_dag(api, "bootstrap_pipeline")
     attempts = {str(task["task_id"]): int(task["try_number"]) for task in api.tasks("bootstrap_pipeline", run_id)}
     return {step: api.log("bootstrap_pipeline", run_id, step, attempts[step]) for step in CHANGING_STEPS}
 
@@ -76,9 +82,5 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A running pipeline; its first `up` is part of the test."""
     home = Home(tmp_path_factory.mktemp("pipeline"), port_offset=PORT_OFFSET, settings=SMALL_MARKET)
     start = start_with_two_closed_hours()
-    try:
-        done = home.run("up", "--source", "exchange", "--speed", str(SPEED), "--start", start.isoformat())
-        print(done.stdout)
+    with home.running("--source", "exchange", "--speed", str(SPEED), "--start", start.isoformat()):
         yield home
-    finally:
-        home.down()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.airflow_api import AirflowApi
+from local.status import end_offsets
 from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
 from tests.home import Home
-from tests.integration.control_plane import engines_of
+from tests.integration.control_plane import engines_of, set_topic_config
 from tests.waiting import until
 from upbit_lake.contract import load_contract
 from upbit_lake.engines import Engines
@@ -27,15 +27,12 @@ SUPERVISION = "supervise_streaming_jobs"
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A running pipeline whose supervision is off: what drifted waits for the bootstrap."""
     home = Home(tmp_path_factory.mktemp("drift"), port_offset=3000, settings=MARKET)
-    try:
-        home.run("up", "--source", "exchange")
+    with home.running("--source", "exchange"):
         api = AirflowApi(home.setting)
         api.ask("PATCH", f"/dags/{SUPERVISION}", {"is_paused": True})
         running = f"/dags/{SUPERVISION}/dagRuns?state=running"
         until("no look is under way", lambda: not api.ask("GET", running)["dag_runs"], 120)
         yield home
-    finally:
-        home.down()
 
 
 @pytest.fixture
@@ -47,10 +44,7 @@ def engines(pipeline: Home) -> Iterator[Engines]:
 
 def test_settings_and_jobs(pipeline: Home, engines: Engines) -> None:
     contract, settings = engines.contract, engines.settings
-    entry = ConfigEntry("retention.ms", "3600000", incremental_operation=AlterConfigOpType.SET)
-    changed = ConfigResource(ResourceType.TOPIC, "upbit-ticker", incremental_configs=[entry])
-    for future in engines.kafka.incremental_alter_configs([changed]).values():
-        future.result()
+    set_topic_config(engines.kafka, "upbit-ticker", "retention.ms", "3600000")
     with lake_session(engines.gateway, contract, settings, "drift") as session:
         session.run("ALTER TABLE lake.upbit.orderbook SET ('snapshot.time-retained' = '1 h')")
     [cancelled] = live_jobs(engines, contract.jobs["trade"])
@@ -71,8 +65,13 @@ def test_settings_and_jobs(pipeline: Home, engines: Engines) -> None:
 
 def test_a_deleted_topic(pipeline: Home, engines: Engines) -> None:
     topic, old = "upbit-orderbook", topic_ids(engines.kafka, ["upbit-orderbook"])
-    for future in engines.kafka.delete_topics([topic]).values():
-        future.result()
+    # Books that reach the old topic and no job: they are certainly lost.
+    job = engines.contract.jobs["orderbook"]
+    cancel_all(engines, live_jobs(engines, job))
+    until("the job is gone", lambda: not live_jobs(engines, job), 60)
+    before = sum(end_offsets(pipeline.setting, topic).values())
+    until("books without a reader", lambda: sum(end_offsets(pipeline.setting, topic).values()) > before + 500, 120)
+    engines.kafka.delete_topics([topic])[topic].result()
     until("the topic is gone", lambda: not topic_ids(engines.kafka, [topic]), 60)
     said = bootstrap(AirflowApi(pipeline.setting))
     assert f"{topic}: created" in said["topics"]

@@ -27,11 +27,8 @@ pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(tmp_path_factory.mktemp("faults"), port_offset=3000, settings=MARKET)
-    try:
-        home.run("up", "--source", "exchange")
+    with home.running("--source", "exchange"):
         yield home
-    finally:
-        home.down()
 
 
 def kill(setting: Setting, name: str) -> int:

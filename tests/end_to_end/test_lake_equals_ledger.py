@@ -16,19 +16,13 @@ from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
 from tests import truth
-from tests.end_to_end.conftest import DAG_S, assert_no_trade_is_missing, bootstrap, start_with_two_closed_hours
+from tests.end_to_end.conftest import assert_no_trade_is_missing, bootstrap, run_dag, start_with_two_closed_hours
 from tests.home import Home
 from tests.waiting import until
 
 pytestmark = pytest.mark.engines
 
 CATCH_UP_S = 600
-
-
-def run_dag(api: AirflowApi, dag: str, params: dict[str, object] | None = None) -> str:
-    """Triggers a DAG, waits for its end and returns its state."""
-    run_id = api.trigger(dag, params)
-    return api.follow(dag, run_id, DAG_S, lambda task, state: print(f"  {dag}: {task} {state}"))
 
 
 def clock_ms(setting: Setting) -> int:
@@ -51,7 +45,7 @@ def closed_hours(pipeline: Home) -> list[truth.Hour]:
 
     def exact() -> bool:
         """An hour closes once the lake has passed it, a checkpoint or two after the exchange."""
-        assert run_dag(api, "compact_paimon_partitions") == "success"
+        run_dag(api, "compact_paimon_partitions")
         return all(revisions(setting, hour) == {1} for hour in hours)
 
     until("both hours closed with exact candles", exact, CATCH_UP_S, every_s=5)
@@ -109,7 +103,7 @@ def test_nothing_was_quarantined(pipeline: Home, closed_hours: list[truth.Hour])
 
 
 def test_verdicts_are_not_red(pipeline: Home, closed_hours: list[truth.Hour]) -> None:
-    assert run_dag(AirflowApi(pipeline.setting), "verify_paimon_partitions") == "success"
+    run_dag(AirflowApi(pipeline.setting), "verify_paimon_partitions")
     done = pipeline.run("status", "--json", check=False)
     assert '"red"' not in done.stdout
     assert '"green"' in done.stdout

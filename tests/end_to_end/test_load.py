@@ -45,11 +45,8 @@ LOOK_BACK_MS = 120_000
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(tmp_path_factory.mktemp("load"), port_offset=4000, settings=MARKET)
-    try:
-        home.run("up", "--source", "exchange")
+    with home.running("--source", "exchange"):
         yield home
-    finally:
-        home.down()
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -99,11 +99,8 @@ def replayed(tmp_path_factory: pytest.TempPathFactory, recording: Recording) -> 
     path = folder / "frames.jsonl"
     path.write_text("\n".join(recording.lines) + "\n")
     home = Home(folder / "home", PORT_OFFSET)
-    try:
-        home.run("up", "--source", f"file:{path}", "--speed", SPEED)
+    with home.running("--source", f"file:{path}", "--speed", SPEED):
         yield home
-    finally:
-        home.down()
 
 
 @pytest.mark.parametrize("stream", truth.STREAMS)

@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.places import REPOSITORY
 from tests.home import Home
@@ -50,7 +50,7 @@ def engines_of(home: Home, contract: Contract) -> Engines:
         settings=settings,
         gateway=FlinkGateway(settings.flink_gateway_url),
         flink=FlinkRest(settings.flink_rest_url),
-        kafka=AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0}),
+        kafka=_kafka(settings),
         s3=boto3.client(
             "s3",
             endpoint_url=settings.s3_endpoint,
@@ -64,8 +64,19 @@ def engines_of(home: Home, contract: Contract) -> Engines:
 
 def fresh_clients(engines: Engines, contract: Contract) -> Engines:
     """The same engines on another contract, with a Kafka client that has cached nothing."""
-    kafka = AdminClient({"bootstrap.servers": engines.settings.kafka_bootstrap_servers})
-    return replace(engines, contract=contract, kafka=kafka)
+    return replace(engines, contract=contract, kafka=_kafka(engines.settings))
+
+
+def _kafka(settings: Settings) -> AdminClient:
+    # Brokers that a test has stopped would fill its output, line by line.
+    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+
+
+def set_topic_config(kafka: AdminClient, topic: str, key: str, value: str) -> None:
+    """Change one setting of a topic behind the contract's back."""
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    kafka.incremental_alter_configs([changed])[changed].result()
 
 
 def rows(engines: Engines, query: str) -> list[dict[str, Any]]:

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.home import Home
-from tests.integration.control_plane import copied_contract, engines_of
+from tests.integration.control_plane import copied_contract, engines_of, set_topic_config
 from upbit_lake import alarms, lease
 from upbit_lake.buckets import BucketError, reconcile_buckets
 from upbit_lake.control_db import connect
@@ -40,10 +39,7 @@ def test_topics_are_created_kept_and_repaired(plane: Engines) -> None:
     assert set(reconcile_topics(plane.kafka, wanted).values()) == {"unchanged"}
 
     name = f"{NAME}-trade"
-    entry = ConfigEntry("retention.ms", "5", incremental_operation=AlterConfigOpType.SET)
-    changed = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
-    for future in plane.kafka.incremental_alter_configs([changed]).values():
-        future.result()
+    set_topic_config(plane.kafka, name, "retention.ms", "5")
     assert reconcile_topics(plane.kafka, wanted, repair=False)[name].startswith("drift: retention.ms was 5")
     outcome = reconcile_topics(plane.kafka, wanted)
     assert outcome[name] == "repaired: retention.ms was 5, the contract says 259200000"

@@ -274,12 +274,13 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
     assert asked == ["/a", "/b"]
 
 
-def test_nothing_is_fetched_that_the_disk_would_refuse() -> None:
-    exchange, full, waiting = Exchange([trade(1)], NOON), asyncio.Event(), asyncio.Event()
+def test_nothing_is_fetched_that_the_disk_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
+    exchange, waiting = Exchange([trade(1)], NOON), asyncio.Event()
 
     async def room() -> None:
         waiting.set()
-        await full.wait()
+        await asyncio.Event().wait()  # never
 
     async def run() -> None:
         unused = cast(Any, None)
@@ -290,7 +291,5 @@ def test_nothing_is_fetched_that_the_disk_would_refuse() -> None:
             await waiting.wait()
         task.cancel()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
-        asyncio.run(run())
+    asyncio.run(run())
     assert exchange.requests == []
