@@ -50,7 +50,8 @@ def part(setting: Setting) -> Part:
     return Part(
         name="s3",
         command=command,
-        environment={"TMPDIR": str(temporary)},
+        # Go collects its garbage at twice what is live, however much that is: here before it needs more than this.
+        environment={"TMPDIR": str(temporary), "GOMEMLIMIT": "384MiB"},
         files={identities: _identities(setting)},
         ports=("s3", "s3_master", "s3_volume", "s3_filer"),
         software=("local",),
