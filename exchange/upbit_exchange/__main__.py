@@ -5,31 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
 
 import uvloop
 
 from upbit_exchange import replay, settings
+from upbit_exchange.clock import wall_ms
 from upbit_exchange.exchange import open_exchange
 from upbit_exchange.ledger import LedgerError
 from upbit_exchange.server import serve_until_signal
-
-
-def _wall_ms() -> float:
-    return time.time() * 1000
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the exchange; every error a user can meet is one line on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        chosen = settings.load(arguments, os.environ, int(_wall_ms()))
+        chosen = settings.load(arguments, os.environ, int(wall_ms()))
         recording = replay.check(chosen.replay) if chosen.replay else None
         if recording and chosen.check:
             print(f"{recording.path}: {recording.frames} frames, {len(recording.markets)} markets, all well-formed")
             return 0
-        exchange = open_exchange(chosen, recording, _wall_ms)
+        exchange = open_exchange(chosen, recording, wall_ms)
     except (settings.SettingsError, replay.RecordingError, LedgerError) as error:
         print(f"upbit_exchange: {error}", file=sys.stderr)
         return 2

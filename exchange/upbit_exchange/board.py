@@ -6,14 +6,14 @@ import contextlib
 
 from upbit_exchange.history import History
 from upbit_exchange.ledger import Entry
-from upbit_exchange.wire import STREAMS, Event, Stream
+from upbit_exchange.wire import STREAMS, Channel, Event, Stream
 
 
 class Board:
     """State behind SNAPSHOTs and REST; rebuilt from the ledger after a restart."""
 
     def __init__(self) -> None:
-        self.last: dict[tuple[Stream, str], Event] = {}
+        self.last: dict[tuple[Channel, str], Event] = {}
         self.history = History()
         self.published: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
         self.entries = 0

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+
+
+def wall_ms() -> float:
+    """The real time."""
+    return time.time() * 1000
 
 
 class ExchangeClock:

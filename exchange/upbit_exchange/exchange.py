@@ -6,16 +6,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from upbit_exchange import listing
+from upbit_exchange import levels, listing
+from upbit_exchange.candle_feed import CandleFeed
 from upbit_exchange.clock import ExchangeClock
+from upbit_exchange.lag import NO_LAG, RestLag
 from upbit_exchange.market import LocalMarket
 from upbit_exchange.memory import Memory
+from upbit_exchange.protocol import View, Wish
 from upbit_exchange.replay import Recording, Replay
 from upbit_exchange.rest import Rest
 from upbit_exchange.settings import Settings
 from upbit_exchange.source import Source
 from upbit_exchange.tape import TRADE_PRICES
-from upbit_exchange.wire import Event
+from upbit_exchange.wire import CANDLES, Channel, Event, Update
 
 EVENTS_AT_ONCE = 2_000
 
@@ -23,14 +26,18 @@ EVENTS_AT_ONCE = 2_000
 class Exchange:
     """What the server asks: events due, state for snapshots, REST, status."""
 
-    def __init__(self, source: Source, memory: Memory, clock: ExchangeClock, fresh: bool) -> None:
+    def __init__(
+        self, source: Source, memory: Memory, clock: ExchangeClock, fresh: bool, rest_lag: RestLag = NO_LAG
+    ) -> None:
         self.source = source
         self.board = memory.board
         self.clock = clock
-        self.rest = Rest(memory.board, source.markets)
+        self.rest = Rest(memory.board, source.markets, rest_lag)
+        self.candles = CandleFeed(memory.board.history)
         self.codes = frozenset(market.code for market in source.markets)
         self._memory = memory
         self._begin = fresh
+        self._whole_to_ms = 0
 
     @property
     def respell(self) -> bool:
@@ -48,9 +55,32 @@ class Exchange:
         """The events due now, already in the ledger and on the board: ready to be sent."""
         if not self.clock.running:
             return []
-        events = self.source.take(self.clock.now_ms(), EVENTS_AT_ONCE)
+        now = self.clock.now_ms()
+        events = self.source.take(now, EVENTS_AT_ONCE)
         self._memory.record("realtime", events)
+        self.candles.published(events)
+        if len(events) < EVENTS_AT_ONCE:
+            self._whole_to_ms = now
         return events
+
+    def candles_due(self) -> list[Update]:
+        """The candle frames due by the moment up to which everything has been published."""
+        return self.candles.due(self._whole_to_ms)
+
+    def latest(self, channel: Channel, code: str) -> Event | Update | None:
+        """What a SNAPSHOT shows; None for an unknown code."""
+        if channel in CANDLES:
+            return self.candles.latest(channel, code, self.clock.now_ms())
+        return self.board.last.get((channel, code))
+
+    def views(self, wish: Wish) -> dict[str, View]:
+        """How each code of a wish is to be seen; without the codes whose books are not gathered at its level."""
+        level = levels.units(wish.level)
+        return {
+            code: View(depth, level)
+            for code, depth in wish.codes.items()
+            if not level or level in self.rest.levels(code)
+        }
 
     def status(self, subscribers: int) -> dict[str, Any]:
         """What /_local/status says."""
@@ -112,4 +142,6 @@ def _market(settings: Settings, memory: Memory, wall_ms: Callable[[], float]) ->
         market.begin(opened)
     memory.record("initial", initial)
     # Without --start the market begins when the clock is let go, which is later than now.
-    return Exchange(market, memory, ExchangeClock(wall_ms, start, settings.speed), fresh=start is None)
+    clock = ExchangeClock(wall_ms, start, settings.speed)
+    lag = RestLag(int(settings.rest_lag * 1000), settings.seed, since_ms=board.newest_ms + 1)
+    return Exchange(market, memory, clock, start is None, lag)

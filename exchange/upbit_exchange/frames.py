@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from upbit_exchange import spelling
-from upbit_exchange.wire import SHORT, UNIT_SHORT, Format, Stream
+from upbit_exchange.wire import SHORT, UNIT_SHORT, Channel, Format
 
 RawFields = dict[str, msgspec.Raw]
 
 _fields = msgspec.json.Decoder(RawFields)
-_units = msgspec.json.Decoder(list[RawFields])
+_list = msgspec.json.Decoder(list[RawFields])
 _REALTIME = b'"stream_type":"REALTIME"'
 _SNAPSHOT = b'"stream_type":"SNAPSHOT"'
 
@@ -21,6 +21,11 @@ _SNAPSHOT = b'"stream_type":"SNAPSHOT"'
 def fields(frame: bytes) -> dict[str, str]:
     """The frame's fields as raw JSON text, in their order."""
     return {name: bytes(raw).decode() for name, raw in _fields.decode(frame).items()}
+
+
+def list_fields(frame: bytes) -> list[dict[str, str]]:
+    """The fields of each object of a LIST frame, likewise."""
+    return [{name: bytes(raw).decode() for name, raw in values.items()} for values in _list.decode(frame)]
 
 
 def text(raw: str) -> str:
@@ -41,7 +46,7 @@ def snapshot(frame: bytes) -> bytes:
 
 def units(raw: str) -> list[dict[str, str]]:
     """The levels of a book as raw texts."""
-    return [{name: bytes(value).decode() for name, value in level.items()} for level in _units.decode(raw)]
+    return list_fields(raw.encode())
 
 
 def units_text(levels: list[dict[str, str]]) -> str:
@@ -69,7 +74,7 @@ def _book_sizes_as_doubles(values: dict[str, str]) -> dict[str, str]:
     return {**values, **totals, "orderbook_units": units_text(levels)}
 
 
-def simple(stream: Stream, frame: bytes, respell: bool = True) -> bytes:
+def simple(stream: Channel, frame: bytes, respell: bool = True) -> bytes:
     """The SIMPLE frame of a DEFAULT one. `respell` off keeps the number text (recordings)."""
     values = fields(frame)
     if "orderbook_units" in values:
@@ -80,7 +85,7 @@ def simple(stream: Stream, frame: bytes, respell: bool = True) -> bytes:
     return join({SHORT[stream].get(name, name): value for name, value in values.items()})
 
 
-def in_format(stream: Stream, frame: bytes, wanted: Format, respell: bool = True) -> bytes:
+def in_format(stream: Channel, frame: bytes, wanted: Format, respell: bool = True) -> bytes:
     """The DEFAULT frame in the format a client asked for. LIST formats wrap it in an array of one."""
     body = simple(stream, frame, respell) if wanted in ("SIMPLE", "SIMPLE_LIST") else frame
     return b"[" + body + b"]" if wanted in ("JSON_LIST", "SIMPLE_LIST") else body

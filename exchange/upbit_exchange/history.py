@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from upbit_exchange import frames, spelling
 from upbit_exchange.wire import Event
 
-REACH_MS = 9 * 86_400_000
+DAY_MS = 86_400_000
+REACH_MS = 9 * DAY_MS
 _PRUNE_EVERY = 4096
 _LIMIT = 1 << 63
 
@@ -24,6 +25,15 @@ class Trade(msgspec.Struct, frozen=True):
     volume: int
     side: str
     sequential_id: int
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Trades of one market in order: their prices and volumes (10^-8), time (ms) and previous close of the last."""
+
+    prices: Sequence[int]
+    volumes: Sequence[int]
+    last_ms: int
+    last_close: int
 
 
 class ColumnsDump(msgspec.Struct, frozen=True):
@@ -99,7 +109,8 @@ class History:
             return
         columns.insert(index, row)
         if len(columns.ms) % _PRUNE_EVERY == 0:
-            columns.prune(columns.ms[-1] - REACH_MS)
+            # Whole days: what is left of a day must still sum up to its candle.
+            columns.prune((columns.ms[-1] - REACH_MS) // DAY_MS * DAY_MS)
 
     def dump(self) -> dict[str, ColumnsDump]:
         """Everything, to be kept in a file of this machine."""
@@ -120,6 +131,22 @@ class History:
             return
         for index in range(bisect_left(columns.ms, from_ms), bisect_left(columns.ms, to_ms)):
             yield _trade(columns, index)
+
+    def rows(self, code: str, from_ms: int, to_ms: int) -> Rows | None:
+        """Trades with `from_ms` <= trade_timestamp < `to_ms`, None if there are none."""
+        columns = self._codes.get(code)
+        if columns is None:
+            return None
+        first, end = bisect_left(columns.ms, from_ms), bisect_left(columns.ms, to_ms)
+        if first >= end:
+            return None
+        return Rows(columns.price[first:end], columns.volume[first:end], columns.ms[end - 1], columns.close[end - 1])
+
+    def last_price(self, code: str, before_ms: int = 1 << 62) -> int | None:
+        """Price (10^-8) of the newest trade before `before_ms`, None if there is none."""
+        columns = self._codes.get(code)
+        index = bisect_left(columns.ms, before_ms) if columns else 0
+        return columns.price[index - 1] if columns and index else None
 
     def newest(
         self, code: str, from_ms: int, to_ms: int, cursor: int | None, count: int

@@ -20,7 +20,7 @@ from upbit_exchange.history import History, Trade
 from upbit_exchange.listing import Market
 from upbit_exchange.spelling import UNIT
 from upbit_exchange.tape import Tape, TradePriceSpelling
-from upbit_exchange.wire import STREAMS, Event, Stream
+from upbit_exchange.wire import STREAMS, Channel, Event
 
 TRADE_SHARE, TICKER_SHARE = 0.15, 0.25
 PUBLISH_DELAY_MS = (36, 58)
@@ -28,7 +28,7 @@ BOOK_GRID_MS = 100
 MIN_ORDER_KRW = 5_000
 MAX_SIZE = 10**11 * UNIT  # in 1e-8; a market of 0.0008 KRW would otherwise show sizes that no client's column takes
 
-Published = Mapping[tuple[Stream, str], Event]
+Published = Mapping[tuple[Channel, str], Event]
 
 
 class _Code:

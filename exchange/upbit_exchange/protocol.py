@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from upbit_exchange.wire import STREAMS, Format, Stream
+from upbit_exchange.wire import CHANNELS, Channel, Format
 
 FORMATS: tuple[str, ...] = get_args(Format)
 DEPTHS = (1, 5, 15, 30)
+
+
+class View(NamedTuple):
+    """How a client wants to see a channel of a code: levels of the book, gathered at `level` (10^-8, 0 = as it is)."""
+
+    depth: int = DEPTHS[-1]
+    level: int = 0
+
+
+WHOLE = View()
 
 
 class RequestError(Exception):
@@ -32,7 +42,7 @@ class RequestError(Exception):
 class Wish(msgspec.Struct, frozen=True):
     """One type object of a request. `codes` maps a code to the depth asked for (30 = all)."""
 
-    stream: Stream
+    stream: Channel
     codes: dict[str, int]
     snapshot: bool = True
     realtime: bool = True
@@ -61,6 +71,8 @@ class Ping(msgspec.Struct, frozen=True):
 Request = Subscription | ListRequest | Ping
 
 UP = b'{"status":"UP"}'
+# What a socket gets that sends too many messages is not known; the document only names the error.
+TOO_MANY_MESSAGES = ("TOO_MANY_REQUESTS", "Too many API requests.")
 _WRONG_FORMAT = ("WRONG_FORMAT", "Format 이 맞지 않습니다.")
 
 
@@ -106,7 +118,7 @@ def _wish(item: dict[str, Any]) -> Wish:
     kind = item.get("type")
     if not isinstance(kind, str) or not kind:
         raise RequestError("NO_TYPE", "type 필드가 존재하지 않습니다.")
-    if kind not in STREAMS:
+    if kind not in CHANNELS:
         raise RequestError("INVALID_PARAM", f"{kind} 은 지원하지 않는 타입입니다.")
     codes = item.get("codes")
     if codes is None:
@@ -116,9 +128,9 @@ def _wish(item: dict[str, Any]) -> Wish:
     if not codes:
         raise RequestError("INVALID_PARAM", "codes 필드가 비어 있습니다.")
     only_snapshot, only_realtime = _flag(item, "snapshot"), _flag(item, "realtime")
-    level = item.get("level", 0)
+    level = item.get("level", 0) if kind == "orderbook" else 0
     return Wish(
-        stream=kind,  # one of STREAMS, checked above
+        stream=kind,  # one of CHANNELS, checked above
         codes=dict(_depth(kind, code) for code in codes),
         snapshot=only_snapshot or not only_realtime,
         realtime=only_realtime or not only_snapshot,

@@ -1,4 +1,4 @@
-"""A recording as source: one JSON frame a line, DEFAULT or SIMPLE, published in the file's order.
+"""A recording as source: one JSON frame (or list of frames) a line in any of the four formats, in the file's order.
 
 Every line is published as REALTIME, a recorded SNAPSHOT too: it is an event that the recording saw. `stream_type` is
 the only value that changes; numbers keep their text. Pace = running maximum of the frames' `timestamp`.
@@ -69,10 +69,20 @@ def _code(values: dict[str, str]) -> str:
     return code
 
 
-def translate(line: bytes) -> tuple[Event, int]:
-    """The event of a recorded line and the time (ms) that paces it. ValueError names what the line lacks."""
+def translate(line: bytes) -> list[tuple[Event, int]]:
+    """The events of a recorded line, each with the time (ms) that paces it; a LIST line may hold several or none.
+
+    ValueError names what the line lacks.
+    """
     try:
-        values = frames.fields(line)
+        recorded = frames.list_fields(line) if line.lstrip().startswith(b"[") else [frames.fields(line)]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"it is not a JSON frame ({error})") from None
+    return [_event(values) for values in recorded]
+
+
+def _event(values: dict[str, str]) -> tuple[Event, int]:
+    try:
         stream = _stream(values)
         values = _long_names(stream, values)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -94,10 +104,10 @@ def _events(path: Path) -> Iterator[tuple[Event, int]]:
             if not line.strip():
                 continue
             try:
-                yield translate(line)
+                yield from translate(line)
             except ValueError as error:
                 raise RecordingError(
-                    f"{path} line {number}: {error}; correct or remove the line (one recorded frame a line)"
+                    f"{path} line {number}: {error}; correct or remove the line (one frame or list of frames a line)"
                 ) from None
 
 

@@ -7,31 +7,32 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Iterable
-from hashlib import md5
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from upbit_exchange import frames, protocol
+from upbit_exchange import frames, levels, protocol
+from upbit_exchange.clock import wall_ms
 from upbit_exchange.exchange import Exchange
-from upbit_exchange.limits import RateLimit
-from upbit_exchange.rest import JSON, TOO_MANY, Reply
+from upbit_exchange.http_reply import refusal, remaining
+from upbit_exchange.http_reply import response as _response
+from upbit_exchange.limits import WEBSOCKET, MessageLimit, RateLimit
+from upbit_exchange.protocol import View
+from upbit_exchange.rest import Reply
 from upbit_exchange.settings import Settings
-from upbit_exchange.wire import STREAMS, Event, Format, Stream
+from upbit_exchange.wire import STREAMS, Channel, Event, Format, Update
 
 TICK_S = 0.02
 UP_EVERY_S = 10.0
 NARROW_WAIT_S = 2.0
 CLOSE_AFTER_ERROR_S = 0.16
 WEBSOCKET_PATH = "/websocket/v1"
-_PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 
 _log = logging.getLogger("upbit_exchange")
 
@@ -45,7 +46,9 @@ class Client(ServerConnection):
         self.pinged = False
         self.subscription: protocol.Subscription | None = None
         self.format: Format = "DEFAULT"
-        self.realtime: dict[tuple[Stream, str], tuple[int, ...]] = {}
+        self.realtime: dict[tuple[Channel, str], dict[View, None]] = {}
+        self.messages = MessageLimit()
+        self.connects_left = 0
 
     def data_received(self, data: bytes) -> None:
         """Any byte from the client, a protocol ping too, keeps the socket alive."""
@@ -72,36 +75,37 @@ class Client(ServerConnection):
 
 
 class Batch:
-    """The events of one tick, encoded once a format and depth, and only for those somebody asked for."""
+    """The events of one tick, encoded once a format and view, and only for those somebody asked for."""
 
-    def __init__(self, events: list[Event], respell: bool) -> None:
+    def __init__(self, events: Sequence[Event | Update], respell: bool) -> None:
         self._events = events
         self._respell = respell
-        self._made: dict[tuple[int, int, Format], bytes] = {}
+        self._made: dict[tuple[int, View, Format], bytes] = {}
 
     def messages(self, client: Client) -> list[bytes]:
         """What this client subscribed to."""
         chosen = client.realtime
         return [
-            self._frame(index, event, depth, client.format)
+            self._frame(index, event, view, client.format)
             for index, event in enumerate(self._events)
-            for depth in chosen.get((event.stream, event.code), ())
+            for view in chosen.get((event.stream, event.code), ())
         ]
 
-    def _frame(self, index: int, event: Event, depth: int, wanted: Format) -> bytes:
-        if wanted == "DEFAULT" and depth == protocol.DEPTHS[-1]:
+    def _frame(self, index: int, event: Event | Update, view: View, wanted: Format) -> bytes:
+        if wanted == "DEFAULT" and view == protocol.WHOLE:
             return event.frame
-        made = self._made.get((index, depth, wanted))
+        made = self._made.get((index, view, wanted))
         if made is None:
-            made = encode(event, depth, wanted, self._respell)
-            self._made[index, depth, wanted] = made
+            made = encode(event, view, wanted, self._respell)
+            self._made[index, view, wanted] = made
         return made
 
 
-def encode(event: Event, depth: int, wanted: Format, respell: bool) -> bytes:
-    """An event's frame for one client: book depth, then format."""
-    cut = event.stream == "orderbook" and depth < protocol.DEPTHS[-1]
-    frame = frames.shallow(event.frame, depth) if cut else event.frame
+def encode(event: Event | Update, view: View, wanted: Format, respell: bool) -> bytes:
+    """An event's frame for one client: the view of a book, then format."""
+    frame = event.frame
+    if event.stream == "orderbook" and view != protocol.WHOLE:
+        frame = frames.shallow(levels.book(frame, view.level), view.depth)
     return frames.in_format(event.stream, frame, wanted, respell)
 
 
@@ -132,8 +136,11 @@ class ExchangeServer:
             pass
         finally:
             self._clients.discard(connection)
+            self._exchange.candles.want(self._wanted())
 
     def _handle(self, client: Client, message: str | bytes) -> None:
+        if not client.messages.allows(int(wall_ms())) and self._settings.rate_limit:
+            raise protocol.RequestError(*protocol.TOO_MANY_MESSAGES)
         request = protocol.parse(message)
         if isinstance(request, protocol.Ping):
             client.pinged = True
@@ -146,34 +153,35 @@ class ExchangeServer:
     def _subscribe(self, client: Client, subscription: protocol.Subscription) -> None:
         client.subscription = subscription
         client.format = subscription.format
-        wanted: dict[tuple[Stream, str], tuple[int, ...]] = {}
+        wanted: dict[tuple[Channel, str], dict[View, None]] = {}
         snapshots: list[bytes] = []
         for wish in subscription.wishes:
-            if wish.level:
-                continue  # grouped books are not made: silence, as for an unsupported level
+            views = self._exchange.views(wish)
             if wish.snapshot:
-                snapshots += self._snapshots(wish, client.format)
+                snapshots += self._snapshots(wish.stream, views, client.format)
             if wish.realtime:
-                for code, depth in wish.codes.items():
-                    depths = wanted.get((wish.stream, code), ())
-                    wanted[wish.stream, code] = depths if depth in depths else (*depths, depth)
+                for code, view in views.items():
+                    wanted.setdefault((wish.stream, code), {})[view] = None
         client.realtime = wanted
         client.write(snapshots)
         self._start_clock()
 
-    def _snapshots(self, wish: protocol.Wish, wanted: Format) -> list[bytes]:
-        last = self._exchange.board.last
-        found = [(last.get((wish.stream, code)), depth) for code, depth in wish.codes.items()]
+    def _snapshots(self, channel: Channel, views: dict[str, View], wanted: Format) -> list[bytes]:
+        found = [(self._exchange.latest(channel, code), view) for code, view in views.items()]
         respell = self._exchange.respell
         return [
-            encode(msgspec.structs.replace(event, frame=frames.snapshot(event.frame)), depth, wanted, respell)
-            for event, depth in found
+            encode(msgspec.structs.replace(event, frame=frames.snapshot(event.frame)), view, wanted, respell)
+            for event, view in found
             if event is not None
         ]
 
+    def _wanted(self) -> set[tuple[Channel, str]]:
+        return {event for client in self._clients for event in client.realtime}
+
     def _start_clock(self) -> None:
         """The market waits for a full audience (of all sockets), or for 2 s without another subscription."""
-        wanted = {event for client in self._clients for event in client.realtime}
+        wanted = self._wanted()
+        self._exchange.candles.want(wanted)
         if self._exchange.clock.running or not wanted:
             return
         if self._let_go is not None:
@@ -184,25 +192,32 @@ class ExchangeServer:
 
     # --- REST ------------------------------------------------------------------------------------------------------
 
-    def _process_request(self, _connection: ServerConnection, request: Request) -> Response | None:
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(connection, Client)
         url = urlsplit(request.path)
-        if url.path == WEBSOCKET_PATH:
-            return None
         if url.path == "/_local/status":
             listening = sum(1 for client in self._clients if client.realtime)
             return _response(Reply(200, msgspec.json.encode(self._exchange.status(listening))), None)
-        group = self._exchange.rest.group(url.path)
-        left = self._limit.take(group, int(time.time() * 1000)) if group else None
-        if group and left is None:
-            return _response(TOO_MANY, f"group={group}; min=600; sec=0")
+        group = WEBSOCKET if url.path == WEBSOCKET_PATH else self._exchange.rest.group(url.path)
+        left = None
+        if group:
+            address = str(connection.remote_address[0])
+            verdict = self._limit.take(address, group, int(wall_ms()), "Origin" in request.headers)
+            if verdict.status != 200:
+                return refusal(verdict, group)
+            left = remaining(group, verdict.left)
+            connection.connects_left = verdict.left
+        if group == WEBSOCKET:
+            return None
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         reply = self._exchange.rest.answer(url.path, query, self._exchange.clock.now_ms())
-        return _response(reply, f"group={group}; min=600; sec={left}" if group else None)
+        return _response(reply, left, "gzip" in request.headers.get("Accept-Encoding", ""))
 
     @staticmethod
-    def _process_response(_connection: ServerConnection, _request: Request, response: Response) -> None:
+    def _process_response(connection: ServerConnection, _request: Request, response: Response) -> None:
+        assert isinstance(connection, Client)
         if response.status_code == 101:
-            response.headers["remaining-req"] = "group=websocket; min=300; sec=4"
+            response.headers["remaining-req"] = remaining(WEBSOCKET, connection.connects_left)
             response.headers["limit-by-ip"] = "Yes"
 
     # --- loops -----------------------------------------------------------------------------------------------------
@@ -211,7 +226,7 @@ class ExchangeServer:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            events = self._exchange.publish_due()
+            events: list[Event | Update] = [*self._exchange.publish_due(), *self._exchange.candles_due()]
             if events:
                 batch = Batch(events, self._exchange.respell)
                 for client in list(self._clients):
@@ -273,23 +288,6 @@ class ExchangeServer:
 def _announce(server: Server) -> None:
     host, port = next(iter(server.sockets)).getsockname()[:2]
     _log.info("listening on ws://%s:%d%s and http://%s:%d/v1", host, port, WEBSOCKET_PATH, host, port)
-
-
-def _response(reply: Reply, remaining: str | None) -> Response:
-    headers = Headers()
-    headers["Content-Type"] = reply.content_type
-    headers["Content-Length"] = str(len(reply.body))
-    headers["Connection"] = "close"
-    headers["Cache-Control"] = "no-cache, no-store, max-age=0, must-revalidate"
-    headers["Pragma"] = "no-cache"
-    headers["Expires"] = "0"
-    headers["Vary"] = "origin,access-control-request-method,access-control-request-headers,accept-encoding"
-    if reply.content_type == JSON and reply.status == 200:
-        headers["ETag"] = f'W/"{md5(reply.body, usedforsecurity=False).hexdigest()}"'
-    if remaining is not None:
-        headers["Remaining-Req"] = remaining
-        headers["Limit-By-Ip"] = "Yes"
-    return Response(reply.status, _PHRASES[reply.status], headers, reply.body)
 
 
 async def serve_until_signal(exchange: Exchange, settings: Settings) -> None:

@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True):
     idle_timeout: float
     client_buffer_mb: float
     trade_prices: str
+    rest_lag: float
     rate_limit: bool
     check: bool
 
@@ -102,7 +103,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], now_ms: int) 
     option("idle-timeout", "60", _number(float, 0.1, 1e9), "seconds of silence after which a socket is dropped")
     option("client-buffer-mb", "64", _number(float, 0.1, 4096), "MiB waiting for a client that does not read: dropped")
     option("trade-prices", "plain", str, f"spelling of WebSocket trade prices: {', '.join(TRADE_PRICES)}")
-    option("rate-limit", "true", _switch, "REST answers 429 above 10 requests a second and group: true or false")
+    option("rest-lag", "3", _number(float, 0, 60), "seconds that REST trades come late at most (a recording's: 0)")
+    option("rate-limit", "true", _switch, "refuse too many REST requests, connects and messages: true or false")
     parser.add_argument("--no-rate-limit", dest="rate_limit", action="store_false", help="same as --rate-limit false")
     parser.add_argument("--check", action="store_true", help="check the recording given by --replay and exit")
     # A default set by `store_false` would win over the environment's.

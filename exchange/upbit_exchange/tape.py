@@ -14,6 +14,7 @@ from upbit_exchange.wire import Event
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
+KST_MS = 9 * 3_600_000
 
 TradePriceSpelling = Callable[[int], str]
 # The text of trade prices in 2026 is not known for sure (facts of the wire): all three are possible.

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 Stream = Literal["ticker", "trade", "orderbook"]
+# What a WebSocket client can subscribe to. Candles are no streams: they are derived from trades, not published.
+Channel = Literal[
+    "ticker",
+    "trade",
+    "orderbook",
+    "candle.1s",
+    "candle.1m",
+    "candle.3m",
+    "candle.5m",
+    "candle.10m",
+    "candle.15m",
+    "candle.30m",
+    "candle.60m",
+    "candle.240m",
+]
 Format = Literal["DEFAULT", "SIMPLE", "JSON_LIST", "SIMPLE_LIST"]
 
-STREAMS: tuple[Stream, ...] = ("ticker", "trade", "orderbook")
+STREAMS: tuple[Stream, ...] = get_args(Stream)
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+CANDLES: tuple[Channel, ...] = tuple(channel for channel in CHANNELS if channel not in STREAMS)
 
 # Key fields and event time of each stream. The same as in pipeline.toml; a test holds the two together.
 KEYS: dict[Stream, tuple[str, ...]] = {
@@ -19,7 +36,21 @@ KEYS: dict[Stream, tuple[str, ...]] = {
 }
 TIMES: dict[Stream, str] = {"ticker": "timestamp", "trade": "trade_timestamp", "orderbook": "timestamp"}
 
-SHORT: dict[Stream, dict[str, str]] = {
+_CANDLE_SHORT = {
+    "type": "ty",
+    "code": "cd",
+    "candle_date_time_utc": "cdttmu",
+    "candle_date_time_kst": "cdttmk",
+    "opening_price": "op",
+    "high_price": "hp",
+    "low_price": "lp",
+    "trade_price": "tp",
+    "candle_acc_trade_volume": "catv",
+    "candle_acc_trade_price": "catp",
+    "timestamp": "tms",
+    "stream_type": "st",
+}
+SHORT: dict[Channel, dict[str, str]] = dict.fromkeys(CANDLES, _CANDLE_SHORT) | {
     "trade": {
         "type": "ty",
         "code": "cd",
@@ -91,8 +122,8 @@ SHORT: dict[Stream, dict[str, str]] = {
 }
 UNIT_SHORT = {"ask_price": "ap", "bid_price": "bp", "ask_size": "as", "bid_size": "bs"}
 
-LONG: dict[Stream, dict[str, str]] = {
-    stream: {short: long for long, short in names.items()} for stream, names in SHORT.items()
+LONG: dict[Channel, dict[str, str]] = {
+    channel: {short: long for long, short in names.items()} for channel, names in SHORT.items()
 }
 UNIT_LONG = {short: long for long, short in UNIT_SHORT.items()}
 
@@ -107,4 +138,12 @@ class Event(msgspec.Struct, frozen=True):
     code: str
     key: dict[str, str]
     time: int
+    frame: bytes
+
+
+class Update(msgspec.Struct, frozen=True):
+    """A DEFAULT frame that is derived from events, and so neither in the ledger nor counted as published."""
+
+    stream: Channel
+    code: str
     frame: bytes

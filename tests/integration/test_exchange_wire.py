@@ -1,136 +1,35 @@
 """The local exchange as a process, its wire seen by an independent client (`websockets`) and plain HTTP."""
 
-import http.client
 import json
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
+from tests.integration.local_exchange import (
+    STREAMS,
+    Exchange,
+    ask,
+    awaited,
+    everything,
+    received,
+    silent,
+    socket_to,
+)
 from upbit_exchange import ledger
 
-ROOT = Path(__file__).parents[2]
-STREAMS = ("ticker", "trade", "orderbook")
 CODES = 6
-
-
-class Exchange:
-    """A running exchange of its own directory; ended by its own process id."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.directory = directory
-        self._log = directory.parent / f"{directory.name}.log"
-        command = [sys.executable, "-m", "upbit_exchange", "--port", "0", "--ledger", str(directory)]
-        with self._log.open("ab") as log:
-            start = self._log.stat().st_size
-            self.process = subprocess.Popen([*command, *options], stderr=log, env=environment())
-        self.port = int(awaited(lambda: self._announced(start)))
-
-    def _announced(self, start: int) -> str | None:
-        assert self.process.poll() is None, self._log.read_text()
-        found = re.search(r"ws://127\.0\.0\.1:(\d+)/websocket/v1", self._log.read_text()[start:])
-        return found[1] if found else None
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/websocket/v1"
-
-    def http(self, path: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-        connection.close()
-        return response.status, {name.lower(): value for name, value in response.getheaders()}, body
-
-    def json(self, path: str) -> Any:
-        status, _, body = self.http(path)
-        assert status == 200, body
-        return json.loads(body, parse_float=Decimal)
-
-    def status(self) -> Any:
-        return self.json("/_local/status")
-
-    def codes(self) -> list[str]:
-        return [market["market"] for market in self.json("/v1/market/all")]
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(timeout=10)
-
-
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")}
-    return {**kept, "PYTHONPATH": str(ROOT / "exchange")}
-
-
-def awaited(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    """The condition's first true value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("the condition did not come true in time")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Exchange]]:
-    running: list[Exchange] = []
-
-    def started(*options: str, name: str = "ledger") -> Exchange:
-        exchange = Exchange(tmp_path / name, *options)
-        running.append(exchange)
-        return exchange
-
-    yield started
-    for exchange in running:
-        exchange.end()
 
 
 @pytest.fixture
 def exchange(start: Callable[..., Exchange]) -> Exchange:
     return start("--codes", str(CODES), "--rate", "200")
-
-
-def socket_to(exchange: Exchange) -> ClientConnection:
-    return connect(exchange.url, compression=None, ping_interval=None, max_queue=None, close_timeout=1)
-
-
-def ask(client: ClientConnection, *wishes: dict[str, Any], form: str | None = None) -> None:
-    client.send(json.dumps([{"ticket": "test"}, *wishes, *([{"format": form}] if form else [])]))
-
-
-def everything(codes: list[str]) -> list[dict[str, Any]]:
-    return [{"type": stream, "codes": codes} for stream in STREAMS]
-
-
-def received(client: ClientConnection, count: int) -> list[bytes]:
-    frames = [client.recv(timeout=10) for _ in range(count)]
-    assert all(isinstance(frame, bytes) for frame in frames), "Upbit sends binary frames only"
-    return [frame for frame in frames if isinstance(frame, bytes)]
-
-
-def silent(client: ClientConnection, seconds: float = 0.6) -> bool:
-    try:
-        client.recv(timeout=seconds)
-    except TimeoutError:
-        return True
-    return False
 
 
 def test_the_clock_waits_for_a_full_audience_over_several_sockets(start: Callable[..., Exchange]) -> None:
@@ -280,37 +179,6 @@ def test_a_client_that_does_not_read_is_dropped_and_the_others_are_served(start:
         assert len(received(reader, 500)) == 500
 
 
-def test_rest_on_the_same_port_equals_the_stream(exchange: Exchange) -> None:
-    codes = exchange.codes()
-    with socket_to(exchange) as client:
-        ask(client, {"type": "trade", "codes": codes, "is_only_realtime": True})
-        trades = [json.loads(frame, parse_float=Decimal) for frame in received(client, 60)]
-    code = codes[0]
-    page = exchange.json(f"/v1/trades/ticks?market={code}&count=500")
-    served = {trade["sequential_id"]: trade["trade_volume"] for trade in page}
-    mine = {t["sequential_id"]: t["trade_volume"] for t in trades if t["code"] == code}
-    assert mine
-    assert {i: served[i] for i in mine} == mine
-    assert exchange.http("/v1/nope")[0] == 404
-    assert exchange.http("/v1/trades/ticks?market=KRW-NOPE")[::2] == (
-        404,
-        b'{"error":{"name":404,"message":"Code not found"}}',
-    )
-
-
-def test_rest_tells_what_is_left_and_refuses_more_than_10_a_second(start: Callable[..., Exchange]) -> None:
-    exchange = start("--codes", "2")
-    _, headers, _ = exchange.http("/v1/candles/minutes/1?market=KRW-BTC")
-    assert headers["remaining-req"] == "group=candles; min=600; sec=9"
-    assert headers["content-type"] == "application/json;charset=UTF-8"
-    burst = (exchange.http("/v1/ticker?markets=KRW-BTC") for _ in range(2000))
-    refused = next(answer for answer in burst if answer[0] != 200)
-    assert refused[0] == 429
-    assert refused[2] == b"Too many API requests."
-    free = start("--codes", "2", "--no-rate-limit", name="free")
-    assert {free.http("/v1/ticker?markets=KRW-BTC")[0] for _ in range(60)} == {200}
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_goes_on_from_the_ledger(start: Callable[..., Exchange], number: int) -> None:
     began = int(time.time() * 1000) - 3_600_000
@@ -360,78 +228,3 @@ def test_same_seed_same_ledger_whatever_the_speed(start: Callable[..., Exchange]
         written.append([entry for entry, _ in zip(ledger.read(exchange.directory), range(1000), strict=False)])
     assert len(written[0]) == 1000
     assert written[0] == written[1]
-
-
-RECORDED = (
-    '{"ty":"trade","cd":"BTC-ITAM","tms":1618678272375,"ttms":1618678272000,"tp":0.00000113,"tv":3416.89061628,'
-    '"ab":"ASK","pcp":0.00000119,"c":"FALL","cp":6E-8,"sid":16186782720000000,"st":"REALTIME"}',
-    '{"type":"trade","code":"KRW-LAMB","timestamp":1618678275178,"trade_timestamp":1618678275000,"trade_price":127.0,'
-    '"trade_volume":46.48838371,"ask_bid":"BID","prev_closing_price":123.00000000,"sequential_id":1618678275000000,'
-    '"stream_type":"SNAPSHOT"}',
-    '{"ty":"orderbook","cd":"KRW-LAMB","tms":1618678264237,"tas":1.0,"tbs":2.0,'
-    '"obu":[{"ap":127.0,"bp":126.0,"as":1.0,"bs":2.0}],"st":"REALTIME"}',
-    '{"ty":"ticker","cd":"KRW-LAMB","tms":1618678276000,"tp":127.0,"atv":1E+3,"st":"REALTIME"}',
-)
-
-
-def test_a_recording_is_published_once_in_its_order_and_then_it_is_quiet(
-    start: Callable[..., Exchange], tmp_path: Path
-) -> None:
-    path = tmp_path / "recorded.jsonl"
-    path.write_text("\n".join(RECORDED) + "\n")
-    exchange = start("--replay", str(path), "--speed", "4")
-    codes = exchange.codes()
-    assert codes == ["BTC-ITAM", "KRW-LAMB"]
-    with socket_to(exchange) as client:
-        ask(client, *everything(codes))
-        frames = received(client, 4)
-        assert awaited(lambda: exchange.status()["ended"])
-        assert silent(client)
-        assert client.ping().wait(5)
-    assert [json.loads(frame)["type"] for frame in frames] == ["trade", "trade", "orderbook", "ticker"]
-    assert all(frame.endswith(b'"stream_type":"REALTIME"}') for frame in frames)
-    assert b'"trade_price":0.00000113,' in frames[0]
-    assert b'"acc_trade_volume":1E+3,' in frames[3]
-    assert [bytes(entry.frame) for entry in ledger.read(exchange.directory)] == frames
-    assert exchange.status()["source"] == "replay"
-    exchange.end()
-    again = start("--replay", str(path))
-    assert awaited(lambda: again.status())["ended"]
-    assert again.status()["published"]["total"] == 4
-
-
-def refused(*options: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "upbit_exchange", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment(), check=False)
-    return ended.returncode, ended.stdout + ended.stderr
-
-
-def test_what_cannot_start_says_so_in_one_line(start: Callable[..., Exchange], tmp_path: Path) -> None:
-    path = tmp_path / "broken.jsonl"
-    path.write_text(RECORDED[0] + "\n{broken\n")
-    running = start("--codes", "2")
-    file = tmp_path / "file"
-    file.touch()
-    cases = {
-        ("--replay", str(path), "--ledger", str(tmp_path / "l")): (2, f"{path} line 2: "),
-        ("--replay", str(path), "--check"): (2, f"{path} line 2: "),
-        ("--ledger", str(running.directory)): (2, "running exchange"),
-        ("--ledger", str(file)): (2, "give a --ledger directory that can be written"),
-        ("--ledger", str(tmp_path / "m"), "--port", str(running.port)): (1, "is taken"),
-        ("--codes", "2"): (2, "--ledger DIR is missing"),
-    }
-    for options, (code, hint) in cases.items():
-        exit_code, text = refused(*options)
-        assert (exit_code, len(text.splitlines())) == (code, 1), text
-        assert hint in text
-    assert not (tmp_path / "l").exists()
-    running.end()
-    exit_code, text = refused("--ledger", str(running.directory), "--codes", "3")
-    assert exit_code == 2
-    assert "another source" in text
-
-
-def test_a_good_recording_passes_the_check(tmp_path: Path) -> None:
-    path = tmp_path / "recorded.jsonl"
-    path.write_text("\n".join(RECORDED))
-    assert refused("--replay", str(path), "--check") == (0, f"{path}: 4 frames, 2 markets, all well-formed\n")

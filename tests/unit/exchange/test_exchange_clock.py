@@ -6,7 +6,6 @@ import pytest
 
 from upbit_exchange import settings
 from upbit_exchange.clock import ExchangeClock
-from upbit_exchange.limits import RateLimit
 from upbit_exchange.settings import SettingsError
 
 NOW = 1_790_000_000_000
@@ -54,15 +53,6 @@ def test_a_wall_that_is_set_back_does_not_turn_the_clock_before_its_start() -> N
     assert clock.now_ms() == NOW - 120_000
 
 
-def test_rate_limit_counts_by_group_and_second() -> None:
-    limit = RateLimit()
-    assert [limit.take("candles", 5_000) for _ in range(11)] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, None]
-    assert limit.take("ticker", 5_999) == 9
-    assert limit.take("candles", 6_000) == 9
-    off = RateLimit(limited=False)
-    assert [off.take("candles", 5_000) for _ in range(12)][-1] == 0
-
-
 def load(*arguments: str, **environment: str) -> settings.Settings:
     return settings.load(arguments, environment, NOW)
 
@@ -75,6 +65,8 @@ def test_settings_by_option_and_by_environment() -> None:
     assert not load("--no-rate-limit", EXCHANGE_LEDGER="d").rate_limit
     assert not load(EXCHANGE_LEDGER="d", EXCHANGE_RATE_LIMIT="false").rate_limit
     assert load(EXCHANGE_LEDGER="d", EXCHANGE_START="").start_ms is None
+    assert load(EXCHANGE_LEDGER="d").rest_lag == 3
+    assert load("--rest-lag", "0", EXCHANGE_LEDGER="d").rest_lag == 0
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,20 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from upbit_exchange import frames, ledger, listing, protocol, replay, spelling
+from upbit_exchange import candles, frames, ledger, levels, listing, protocol, replay, spelling
 from upbit_exchange.board import Board
+from upbit_exchange.candle_feed import CandleFeed
 from upbit_exchange.listing import Market
 from upbit_exchange.market import LocalMarket
 from upbit_exchange.rest import Rest
-from upbit_exchange.wire import Event, Format
+from upbit_exchange.wire import CANDLES, Event, Format
 
 START = 1_795_392_000_000
+KINDS = [f"candles/{kind}" for kind in candles.WINDOWS]
 names = st.sampled_from(["ticket", "type", "codes", "format", "level", "method", "is_only_snapshot", "isOnlyRealtime"])
-words = st.sampled_from(["ticker", "trade", "orderbook", "KRW-BTC", "SIMPLE", "LIST_SUBSCRIPTIONS", "KRW-BTC.5", ""])
+words = st.sampled_from(
+    ["ticker", "trade", "orderbook", "candle.1m", "KRW-BTC", "SIMPLE", "LIST_SUBSCRIPTIONS", "KRW-BTC.5", ""]
+)
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names | st.text(), inner, max_size=4),
@@ -47,7 +51,10 @@ recorded_names = st.sampled_from(
 )
 
 
-@given(st.one_of(st.binary(), st.dictionaries(recorded_names, json_values).map(lambda v: json.dumps(v).encode())))
+recorded = st.dictionaries(recorded_names, json_values)
+
+
+@given(st.one_of(st.binary(), (recorded | st.lists(recorded, max_size=3)).map(lambda v: json.dumps(v).encode())))
 @example(b'{"ty":"orderbook","cd":"A","tms":1,"obu":7}')
 @example(b'{"ty":"ticker","cd":{"a":1},"tms":1,"atv":1}')
 @example(b'{"ty":"ticker","cd":"A\\"B","tms":1,"atv":1}')
@@ -60,9 +67,9 @@ recorded_names = st.sampled_from(
 @example(b'{"ty":"ticker","cd":"KRW-A","tms":1,"atv":"NaN"}')
 def test_any_recorded_line_is_an_event_or_a_reason(line: bytes) -> None:
     with contextlib.suppress(ValueError):
-        event, _ = replay.translate(line)
-        assert json.loads(event.frame)["code"] == event.code
-        serve(event)
+        for event, _ in replay.translate(line):
+            assert json.loads(event.frame)["code"] == event.code
+            serve(event)
 
 
 def serve(event: Event) -> None:
@@ -75,8 +82,12 @@ def serve(event: Event) -> None:
         json.loads(frames.in_format(event.stream, event.frame, form, respell=False))
     if event.stream == "orderbook":
         json.loads(frames.shallow(event.frame, 1))
+        json.loads(levels.book(event.frame, 10**8))
+    for channel in CANDLES:
+        shown = CandleFeed(board.history).latest(channel, event.code, START)
+        assert shown is None or json.loads(shown.frame)["code"] == event.code
     rest = Rest(board, [Market(event.code, "", "")])
-    for path in ("ticker", "orderbook", "trades/ticks", "candles/minutes/1"):
+    for path in ("ticker", "orderbook", "orderbook/instruments", "trades/ticks", *KINDS):
         assert rest.answer(f"/v1/{path}", {"markets": event.code, "market": event.code}, START).status == 200
 
 
@@ -90,22 +101,53 @@ def small_rest() -> Rest:
 
 SERVED = small_rest()
 paths = st.sampled_from(
-    ["market/all", "ticker", "ticker/all", "orderbook", "trades/ticks", "candles/minutes/1", "candles/minutes/7", ""]
+    [
+        *("market/all", "ticker", "ticker/all", "orderbook", "orderbook/instruments", "trades/ticks"),
+        *("candles/minutes/7", "", *KINDS),
+    ]
 )
 values = st.one_of(
     st.sampled_from(
-        ["KRW-BTC", "KRW-BTC,KRW-ETH", "1", "0", "7", "03:00:00", "2026-11-23T00:00:00", "0001-01-01", ","]
+        [
+            "KRW-BTC",
+            "KRW-BTC,KRW-ETH",
+            "KRW",
+            "1",
+            "10000",
+            "0",
+            "7",
+            "03:00:00",
+            "2026-11-23T00:00:00",
+            "0001-01-01",
+            ",",
+        ]
     ),
     st.integers().map(str),
     st.text(),
 )
-parameters = st.sampled_from(["market", "markets", "count", "to", "cursor", "days_ago", "level", "quote_currencies"])
+parameters = st.sampled_from(
+    [
+        "market",
+        "markets",
+        "count",
+        "to",
+        "cursor",
+        "days_ago",
+        "level",
+        "quote_currencies",
+        "is_details",
+        "converting_price_unit",
+    ]
+)
 
 
 @settings(max_examples=300)
 @given(paths, st.dictionaries(parameters, values))
 @example("candles/minutes/1", {"market": ","})
 @example("candles/minutes/1", {"market": "KRW-BTC", "to": "9999-12-31T23:59:59-23:00"})
+@example("candles/years", {"market": "KRW-BTC", "to": "9999-12-31T23:59:59-23:00"})
+@example("candles/months", {"market": "KRW-BTC", "to": "0001-01-01"})
+@example("orderbook", {"markets": "KRW-BTC", "level": "1e999999"})
 @example("trades/ticks", {"market": "KRW-BTC", "cursor": "9" * 30})
 def test_any_query_is_answered(path: str, query: dict[str, str]) -> None:
     reply = SERVED.answer(f"/v1/{path}", query, START + 20_000)

@@ -45,8 +45,9 @@ def test_an_unknown_code_has_no_trades() -> None:
 
 def test_what_rest_does_not_reach_any_more_is_forgotten() -> None:
     history = History()
-    first, later = 20_000 * DAY, 20_000 * DAY + REACH_MS + DAY
+    # The day that REACH_MS cuts in two is kept whole.
+    first, cut, later = 20_000 * DAY - 1_000, 20_000 * DAY, 20_000 * DAY + REACH_MS + DAY // 2
     for index in range(4096):
-        history.add(trade((first if index < 100 else later) + index, index))
+        history.add(trade((first if index < 100 else cut if index < 200 else later) + index, index))
     assert ids(history) == list(range(100, 4096))
     assert REACH_MS >= 8 * DAY

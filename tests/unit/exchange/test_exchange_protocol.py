@@ -19,7 +19,9 @@ def test_a_whole_request() -> None:
         TICKET,
         {"type": "trade", "codes": ["KRW-BTC", "KRW-ETH"], "is_only_realtime": True},
         {"type": "orderbook", "codes": ["KRW-BTC.15", "KRW-ETH.20"]},
-        {"type": "ticker", "codes": ["KRW-BTC"], "isOnlySnapshot": True},
+        {"type": "orderbook", "codes": ["KRW-BTC"], "level": 10000},
+        {"type": "ticker", "codes": ["KRW-BTC"], "isOnlySnapshot": True, "level": 7},
+        {"type": "candle.240m", "codes": ["KRW-BTC"]},
         {"format": "SIMPLE_LIST"},
     )
     assert request == Subscription(
@@ -27,7 +29,9 @@ def test_a_whole_request() -> None:
         (
             Wish("trade", {"KRW-BTC": 30, "KRW-ETH": 30}, snapshot=False),
             Wish("orderbook", {"KRW-BTC": 15, "KRW-ETH": 30}),
+            Wish("orderbook", {"KRW-BTC": 30}, level=10000),
             Wish("ticker", {"KRW-BTC": 30}, realtime=False),
+            Wish("candle.240m", {"KRW-BTC": 30}),
         ),
         "SIMPLE_LIST",
     )
@@ -58,6 +62,7 @@ WRONG_FORMAT = '{"error":{"message":"Format 이 맞지 않습니다.","name":"WR
         ('[{"ticket":"t"},{"type":"trade"}]', NO_CODES),
         ('[{"ticket":"t"},{"type":"trade","codes":[]}]', EMPTY_CODES),
         ('[{"ticket":"t"},{"type":"nope","codes":["KRW-BTC"]}]', UNKNOWN),
+        ('[{"ticket":"t"},{"type":"candle.2m","codes":["KRW-BTC"]}]', UNKNOWN.replace("nope", "candle.2m")),
         ("hello", WRONG_FORMAT),
         ('{"ticket":"t"}', WRONG_FORMAT),
         ('["ticket"]', WRONG_FORMAT),

@@ -1,4 +1,4 @@
-"""Recordings: SIMPLE and DEFAULT, old dates, exact number text, broken lines."""
+"""Recordings: all four formats, old dates, exact number text, broken lines."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def recording(tmp_path: Path, *lines: str) -> Path:
 
 
 def test_simple_becomes_default_with_the_same_number_text() -> None:
-    event, pace = replay.translate(ITAM.encode())
+    ((event, pace),) = replay.translate(ITAM.encode())
     assert event.frame == (
         b'{"type":"trade","code":"BTC-ITAM","timestamp":1618678272375,"trade_date":"2021-04-17",'
         b'"trade_time":"16:51:12","trade_timestamp":1618678272000,"trade_price":0.00000113,'
@@ -51,17 +51,26 @@ def test_simple_becomes_default_with_the_same_number_text() -> None:
 
 
 def test_a_recorded_snapshot_is_an_event_and_old_fields_stay() -> None:
-    assert b'"stream_type":"REALTIME"' in replay.translate(LAMB.encode())[0].frame
-    event, _ = replay.translate(TICKER.encode())
+    assert b'"stream_type":"REALTIME"' in replay.translate(LAMB.encode())[0][0].frame
+    ((event, _),) = replay.translate(TICKER.encode())
     assert event.frame == TICKER.encode()
     assert event.key == {"code": "KRW-BTC", "timestamp": "1676965262177", "acc_trade_volume": "2429.58834336"}
 
 
 def test_a_book_stamped_in_microseconds_keeps_its_text_and_is_paced_in_milliseconds() -> None:
-    event, pace = replay.translate(BOOK.encode())
+    ((event, pace),) = replay.translate(BOOK.encode())
     assert event.key["timestamp"] == "1691530805062000"
     assert event.time == pace == 1691530805062
     assert b'"ask_price":116606000,"bid_price":116534000,"ask_size":0.06288509,"bid_size":7.9276E-4' in event.frame
+
+
+def test_list_lines_hold_one_frame_or_several_or_none_in_either_spelling(tmp_path: Path) -> None:
+    single = [event.frame for line in (ITAM, TICKER, LAMB, BOOK) for event, _ in replay.translate(line.encode())]
+    listed = recording(tmp_path, f"[{ITAM}]", "[]", f" [{TICKER},{LAMB}]", BOOK)
+    checked = replay.check(listed)
+    assert checked.frames == 4
+    assert [event.frame for event in Replay(checked).take(1 << 60, 100)] == single
+    assert [event.frame for event in Replay(checked, published=2).take(1 << 60, 100)] == single[2:]
 
 
 def test_line_order_is_kept_and_the_pace_is_the_running_maximum(tmp_path: Path) -> None:
@@ -97,6 +106,7 @@ def test_a_restart_goes_on_behind_what_was_published(tmp_path: Path) -> None:
     [
         ("{oops", "not a JSON frame"),
         ("[1]", "not a JSON frame"),
+        (f'[{LAMB},{{"cd":"KRW-BTC"}}]', "it has no type"),
         ('{"cd":"KRW-BTC"}', "it has no type"),
         ('{"type":"candle.1m","code":"KRW-BTC"}', "type candle.1m is none of"),
         (ITAM.replace('"cd":"BTC-ITAM",', ""), "it has no code"),

@@ -8,6 +8,7 @@ import pytest
 
 from upbit_exchange import listing, spelling
 from upbit_exchange.board import Board
+from upbit_exchange.lag import RestLag
 from upbit_exchange.market import LocalMarket
 from upbit_exchange.rest import Rest
 from upbit_exchange.wire import Event
@@ -50,7 +51,12 @@ def test_market_all(served: Served) -> None:
     markets = served.get("/v1/market/all")
     assert markets[0] == {"market": "KRW-BTC", "korean_name": "비트코인", "english_name": "Bitcoin"}
     assert len(markets) == 4
-    assert served.get("/v1/market/all", is_details="true")[0]["market_event"]["warning"] is False
+    details = served.get("/v1/market/all", is_details="true")
+    assert list(details[0]["market_event"]["caution"]) == list(listing.CAUTIONS)
+    assert details == served.get("/v1/market/all", is_details="true")
+    every = [listing.market_event(market.code) for market in listing.markets(250)]
+    for flags in ([e["warning"] for e in every], *([e["caution"][c] for e in every] for c in listing.CAUTIONS)):
+        assert set(flags) == {True, False}
 
 
 def test_all_trades_by_cursor_newest_first_with_the_ids_and_values_of_the_stream(served: Served) -> None:
@@ -124,6 +130,95 @@ def test_candles_to_is_exclusive_and_windows_without_trades_are_not_there(served
     assert len(starts) == len({t["trade_timestamp"] // (5 * MINUTE) for t in served.trades})
 
 
+def test_second_candles_have_no_unit_and_sum_up_to_the_minute(served: Served) -> None:
+    minute = served.get("/v1/candles/minutes/1", market=CODE, to="2026-11-23T03:05:00Z")[0]
+    seconds = served.get("/v1/candles/seconds", market=CODE, to="2026-11-23T03:05:00Z", count="200")
+    inside = [c for c in seconds if c["candle_date_time_utc"].startswith("2026-11-23T03:04:")]
+    assert "unit" not in inside[0]
+    assert sum(c["candle_acc_trade_volume"] for c in inside) == minute["candle_acc_trade_volume"]
+    assert sum(c["candle_acc_trade_price"] for c in inside) == minute["candle_acc_trade_price"]
+    assert (inside[-1]["opening_price"], inside[0]["trade_price"]) == (minute["opening_price"], minute["trade_price"])
+    assert inside[0]["timestamp"] == minute["timestamp"]
+
+
+def test_days_weeks_months_and_years_carry_what_they_add(served: Served) -> None:
+    body = served.rest.answer("/v1/candles/days", {"market": CODE, "converting_price_unit": "KRW"}, NOW).body.decode()
+    (day,) = served.get("/v1/candles/days", market=CODE, converting_price_unit="KRW", count="9")
+    assert list(day)[-5:] == [
+        *("candle_acc_trade_volume", "prev_closing_price", "change_price", "change_rate", "converted_trade_price")
+    ]
+    last = served.trades[-1]
+    assert day["prev_closing_price"] == last["prev_closing_price"]
+    assert day["change_price"] == last["trade_price"] - last["prev_closing_price"]
+    rate = day["change_price"] / day["prev_closing_price"]
+    assert abs(day["change_rate"] - rate) <= Decimal("0.00000000005")
+    assert f'"change_rate":{day["change_rate"]:.10f}' in body
+    assert day["converted_trade_price"] == day["trade_price"] == last["trade_price"]
+    assert day["candle_acc_trade_volume"] == sum(t["trade_volume"] for t in served.trades)
+    assert "converted_trade_price" not in served.get("/v1/candles/days", market=CODE)[0]
+    for kind, first in (("weeks", "2026-11-23"), ("months", "2026-11-01"), ("years", "2026-01-01")):
+        (period,) = served.get(f"/v1/candles/{kind}", market=CODE, count="9")
+        assert period["first_day_of_period"] == first
+        assert period["candle_date_time_utc"] == f"{first}T00:00:00"
+        assert period["candle_acc_trade_price"] == day["candle_acc_trade_price"]
+
+
+def test_rest_trails_by_batches_of_each_market_and_never_goes_back(served: Served) -> None:
+    lag = RestLag(3_000, seed=1, since_ms=START)
+    rest = Rest(served.board, listing.markets(4), lag)
+    times = [t["trade_timestamp"] for t in served.trades]
+    shown_before, lags, frontiers = 0, set(), set()
+    for now in range(START, START + 60_000, 50):
+        page = json.loads(rest.answer("/v1/trades/ticks", {"market": CODE, "count": "500"}, now).body)
+        candle = json.loads(rest.answer("/v1/candles/days", {"market": CODE}, now).body, parse_float=Decimal)
+        frontier = lag.visible_ms(CODE, now)
+        shown = [t["timestamp"] for t in reversed(page)]
+        assert shown == [ms for ms in times if ms < frontier]
+        assert len(shown) >= shown_before
+        exact = sum(t["trade_volume"] for t in served.trades if t["trade_timestamp"] < frontier)
+        assert candle[0]["candle_acc_trade_volume"] == exact
+        shown_before = len(shown)
+        lags.add(now - frontier)
+        frontiers.add(frontier)
+    assert min(lags) >= 0
+    assert 2_900 <= max(lags) < 3_000
+    assert 20 <= len(frontiers) <= 22
+    phases = {RestLag(3_000, 1).visible_ms(market.code, NOW) for market in listing.markets(50)}
+    assert len(phases) > 40
+
+
+def test_what_was_there_at_the_start_does_not_trail(served: Served) -> None:
+    rest = Rest(served.board, listing.markets(4), RestLag(60_000, since_ms=NOW + 1))
+    (newest,) = json.loads(rest.answer("/v1/trades/ticks", {"market": CODE}, NOW).body)
+    assert newest["sequential_id"] == served.trades[-1]["sequential_id"]
+
+
+def test_instruments_and_books_at_their_levels(served: Served) -> None:
+    bitcoin, *others = served.get("/v1/orderbook/instruments")
+    assert bitcoin == {
+        "market": CODE,
+        "quote_currency": "KRW",
+        "tick_size": "1000",
+        "supported_levels": ["0", "10000", "100000", "1000000", "10000000", "100000000"],
+    }
+    assert [other["market"] for other in others] == ["KRW-ETH", "KRW-XRP", "KRW-SOL"]
+    assert served.get("/v1/orderbook/instruments", markets="KRW-XRP") == [others[1]]
+    whole = served.get("/v1/orderbook", markets=CODE)[0]
+    (book,) = served.get("/v1/orderbook", markets=CODE, level="10000.0")
+    assert book["level"] == 10000
+    asks = {unit["ask_price"]: unit["ask_size"] for unit in book["orderbook_units"] if unit["ask_size"]}
+    bids = {unit["bid_price"]: unit["bid_size"] for unit in book["orderbook_units"] if unit["bid_size"]}
+    assert list(asks) == sorted(asks)
+    assert list(bids) == sorted(bids, reverse=True)
+    assert all(price % 10_000 == 0 for price in (*asks, *bids))
+    for price, size in asks.items():
+        covered = (u for u in whole["orderbook_units"] if price - 10_000 < u["ask_price"] <= price)
+        assert size == sum(unit["ask_size"] for unit in covered)
+    assert sum(bids.values()) == book["total_bid_size"] == whole["total_bid_size"]
+    assert served.get("/v1/orderbook", markets=CODE, level="5000") == []
+    assert [b["market"] for b in served.get("/v1/orderbook", markets=f"{CODE},KRW-XRP", level="100")] == ["KRW-XRP"]
+
+
 def test_ticker_and_orderbook_are_the_last_frames(served: Served) -> None:
     ticker = served.get("/v1/ticker", markets=f"{CODE},KRW-ETH")
     last = {(e.stream, e.code): json.loads(e.frame, parse_float=Decimal) for e in served.events}
@@ -148,6 +243,13 @@ def test_ticker_and_orderbook_are_the_last_frames(served: Served) -> None:
         ("/v1/trades/ticks", {"market": CODE, "to": "25:00:00"}, 400, "Invalid parameter."),
         ("/v1/candles/minutes/1", {"market": CODE, "to": "noon"}, 400, "Invalid parameter."),
         ("/v1/orderbook", {"markets": f"{CODE},KRW-NOPE"}, 404, "Code not found"),
+        ("/v1/orderbook", {"markets": CODE, "level": "abc"}, 400, "Type mismatch error."),
+        ("/v1/orderbook", {"markets": CODE, "count": "abc"}, 400, "Type mismatch error."),
+        ("/v1/orderbook/instruments", {"markets": "KRW-NOPE"}, 404, "Code not found"),
+        ("/v1/candles/days", {"market": CODE, "converting_price_unit": "EUR"}, 400, "Invalid parameter."),
+        ("/v1/candles/seconds", {"market": CODE, "count": "201"}, 400, "Invalid parameter."),
+        ("/v1/candles/seconds", {}, 400, "Missing request parameter error."),
+        ("/v1/candles/minutes/7", {"market": CODE}, 404, "no Route matched"),
         ("/v1/nope", {}, 404, '{"error":{"name":"not_found","message":"no Route matched with those values"}}'),
     ],
 )
