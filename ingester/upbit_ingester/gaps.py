@@ -1,11 +1,12 @@
-"""The record of what was missed: one JSON line a gap in gaps.jsonl, beside the spool.
+"""The record of what was missed: gaps_open.json while a gap is open, one JSON line in gaps.jsonl once it is closed.
 
 Trades of a gap are fetched again (what REST does not reach any more has the cause `unreachable`); tickers and order
-books cannot be. What the exchange published of them between
-`last_seen_ms` and `first_seen_ms` (its own time) is missing, and this file says so.
+books cannot be. What the exchange published of them between `last_seen_ms` and `first_seen_ms` (its own time) is
+missing, and these files say so. A process that is killed finds its open gaps again.
 """
 
 import logging
+import time
 from pathlib import Path
 
 import msgspec
@@ -31,50 +32,104 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str = ""
 
 
+class OpenGap(msgspec.Struct, frozen=True):
+    """A gap whose end is not known yet; times as in Gap, `opened_ms` is ours."""
+
+    cause: str
+    last_seen_ms: int
+    last_received_ms: int
+    opened_ms: int
+
+
+class Gaps:
+    """Both files. Written without a sync: they must survive the process; after a power cut `state.json` shows the same
+    beginning."""
+
+    def __init__(self, directory: Path) -> None:
+        self._closed_path = directory / "gaps.jsonl"
+        self._open_path = directory / "gaps_open.json"
+        self._open = _load(self._open_path)
+
+    def get(self, stream: str) -> OpenGap | None:
+        """The open gap of `stream`."""
+        return self._open.get(stream)
+
+    def open(self, stream: str, mark: StreamMark, cause: str) -> None:
+        """Open a gap behind the frame of `mark`."""
+        self._open[stream] = OpenGap(cause, mark.event_ms, mark.received_ms, time.time_ns() // 1_000_000)
+        self._write_open()
+
+    def forget(self, stream: str) -> None:
+        """The open gap of `stream` is over."""
+        if self._open.pop(stream, None) is not None:
+            self._write_open()
+
+    def record(self, gap: Gap) -> None:
+        """Write one line; a failure is logged, it must not stop the ingest."""
+        log.warning(
+            "gap: %s, %d codes, %d ms by the exchange's time (%s)",
+            gap.stream,
+            gap.codes,
+            gap.first_seen_ms - gap.last_seen_ms,
+            gap.cause,
+        )
+        try:
+            with self._closed_path.open("ab") as file:
+                file.write(msgspec.json.encode(gap) + b"\n")
+        except OSError as error:
+            log.error("gap: cannot write %s (%s)", self._closed_path, error)
+
+    def _write_open(self) -> None:
+        temporary = self._open_path.with_suffix(".tmp")
+        try:
+            temporary.write_bytes(msgspec.json.encode(self._open) + b"\n")
+            temporary.replace(self._open_path)
+        except OSError as error:
+            log.error("gap: cannot write %s (%s)", self._open_path, error)
+
+
 class GapTracker:
     """One stream's gaps: opened by a loss, closed by the first live frame after it."""
 
-    def __init__(self, stream: str, mark: StreamMark | None) -> None:
+    def __init__(self, stream: str, mark: StreamMark | None, gaps: Gaps) -> None:
         """`mark` = the last frame of an earlier run, None at the very first start."""
         self._stream = stream
-        self._open: tuple[StreamMark, str] | None = (
-            (StreamMark(mark.event_ms, mark.received_ms), "down") if mark else None
-        )
-
-    @property
-    def is_open(self) -> bool:
-        """True between a loss and the first live frame after it."""
-        return self._open is not None
+        self._gaps = gaps
+        self.is_open = False  # a plain attribute: it is asked with each frame
+        if (earlier := gaps.get(stream)) is not None:
+            self.is_open = True
+            if mark is not None and mark.event_ms < earlier.last_seen_ms:  # a damaged spool: less is known than then
+                gaps.open(stream, mark, earlier.cause)
+        else:
+            self.lost(mark, "down")
 
     def lost(self, mark: StreamMark | None, cause: str) -> None:
         """The stream was lost after the frame of `mark`; a gap that is open keeps its beginning."""
-        if self._open is None and mark is not None:
-            self._open = (StreamMark(mark.event_ms, mark.received_ms), cause)
+        if not self.is_open and mark is not None:
+            self.is_open = True
+            self._gaps.open(self._stream, mark, cause)
 
     def dismiss(self) -> None:
         """The loss cost nothing: every code shows the event that was its last one before."""
-        self._open = None
+        self.is_open = False
+        self._gaps.forget(self._stream)
 
-    def seen(self, event_ms: int, received_ms: int, codes: int) -> Gap | None:
-        """A live (REALTIME) frame came: the gap that it closes, if one was open."""
-        if self._open is None:
-            return None
-        mark, cause = self._open
-        self._open = None
-        return Gap(self._stream, codes, cause, mark.event_ms, event_ms, mark.received_ms, received_ms)
+    def seen(self, event_ms: int, received_ms: int, codes: int) -> bool:
+        """A live (REALTIME) frame came: True when it closes a gap, which is recorded then."""
+        gap = self._gaps.get(self._stream)
+        if gap is None:
+            return False
+        times = (gap.last_seen_ms, event_ms, gap.last_received_ms, received_ms)
+        self._gaps.record(Gap(self._stream, codes, gap.cause, *times))
+        self.dismiss()  # after the line: a kill in between leaves the gap twice, not never
+        return True
 
 
-def append(path: Path, gap: Gap) -> None:
-    """Write one line; a failure is logged, it must not stop the ingest."""
-    log.warning(
-        "gap: %s, %d codes, %d ms by the exchange's time (%s)",
-        gap.stream,
-        gap.codes,
-        gap.first_seen_ms - gap.last_seen_ms,
-        gap.cause,
-    )
+def _load(path: Path) -> dict[str, OpenGap]:
     try:
-        with path.open("ab") as file:
-            file.write(msgspec.json.encode(gap) + b"\n")
-    except OSError as error:
-        log.error("gap: cannot write %s (%s)", path, error)
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, OpenGap])
+    except FileNotFoundError:
+        return {}
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        log.error("%s cannot be read (%s); open gaps begin at the last frame that is known", path, error)
+        return {}

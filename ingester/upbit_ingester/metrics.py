@@ -29,6 +29,11 @@ class Metrics:
     unknown_fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stream, field)
     reconnects: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stream, cause)
     error_frames: Counter[str] = field(default_factory=Counter)
+    duplicates: Counter[str] = field(default_factory=Counter)
+    markets: int = 0
+    market_changes: Counter[str] = field(default_factory=Counter)  # by kind: listed, delisted
+    stale_markets: dict[str, int] = field(default_factory=dict)
+    open_gaps: dict[str, int] = field(default_factory=dict)
     missing_snapshots: dict[str, int] = field(default_factory=dict)
     connected: dict[str, int] = field(default_factory=dict)
     last_event_ms: dict[str, int] = field(default_factory=dict)
@@ -64,6 +69,7 @@ _BY_STREAM = (
     ("acknowledged", "Records acknowledged by Kafka"),
     ("dead_lettered", "Frames that did not pass the gate"),
     ("shed", "Frames dropped because the spool reached its bound"),
+    ("duplicates", "Frames dropped because the stream's other socket had brought them"),
     ("error_frames", "Error frames of the exchange"),
     ("gaps", "Gaps recorded in gaps.jsonl"),
 )
@@ -93,11 +99,14 @@ class Collector:
         yield _counter("unknown_fields", text, ("stream", "field"), m.unknown_fields)
         yield _counter("rest_requests", "REST requests, by HTTP status", ("status",), m.rest_requests)
         yield _counter("kafka_errors", "Errors of Kafka, by librdkafka's name", ("error",), m.kafka_errors)
+        yield _counter("market_changes", "Markets that came or went", ("kind",), m.market_changes)
 
     def _streams(self) -> Iterator[Metric]:
         m, now = self._metrics, self._wall_clock()
-        yield _gauge("connected", "1 while the stream's socket is open", m.connected)
-        yield _gauge("missing_snapshots", "Codes without a SNAPSHOT 10 s after the connect", m.missing_snapshots)
+        yield _gauge("connected", "Open sockets of the stream", m.connected)
+        yield _gauge("missing_snapshots", "Codes without a SNAPSHOT 10 s after the request", m.missing_snapshots)
+        yield _gauge("stale_markets", "Codes that have brought nothing for longer than their bound", m.stale_markets)
+        yield _gauge("open_gaps", "1 while a gap of the stream is open", m.open_gaps)
         events = {stream: ms / 1000 for stream, ms in dict(m.last_event_ms).items()}
         yield _gauge("last_event_timestamp_seconds", "The exchange's time of the newest frame", events)
         ages = {stream: now - at for stream, at in dict(m.last_received_s).items()}
@@ -114,6 +123,7 @@ class Collector:
         text = "Segments that were damaged and set aside at a start"
         yield CounterMetricFamily(PREFIX + "spool_damaged", text, m.spool_damaged)
         yield CounterMetricFamily(PREFIX + "replayed", "Records found unacknowledged at the start", m.replayed)
+        yield GaugeMetricFamily(PREFIX + "markets", "Codes that are subscribed to", m.markets)
         text = "Codes whose missing trades are being fetched"
         yield GaugeMetricFamily(PREFIX + "refetch_pending", text, m.refetch_pending)
 

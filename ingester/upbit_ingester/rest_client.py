@@ -6,19 +6,16 @@
 import asyncio
 import logging
 import re
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import requests
 
-from upbit_ingester.backoff import Pace, stated_wait_s
+from upbit_ingester.backoff import Budgets, stated_wait_s
 from upbit_ingester.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-REQUESTS_PER_S = 9  # Upbit grants 10 per second and group
 RETRIES = 4
 FIRST_RETRY_S = 0.5
 _TIMEOUT_S = (3.05, 10.0)
@@ -52,12 +49,10 @@ def retry_wait_s(answer: Answer, attempt: int) -> float | None:
 class RestClient:
     """GET with budget, retries and obedience. All public calls run on the event loop."""
 
-    def __init__(self, base_url: str, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, base_url: str, metrics: Metrics, budgets: Budgets) -> None:
         self._base_url = base_url
         self._metrics = metrics
-        self._clock = clock
-        self._pace = Pace(REQUESTS_PER_S, 1.0)
-        self._blocked_until_s = 0.0
+        self._budgets = budgets
         self._session = requests.Session()  # sends no Origin header: that would cost all but 1 request in 10 s
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rest")
 
@@ -72,8 +67,8 @@ class RestClient:
             answer = await self._once(path, parameters)
             if answer.status == 200:
                 return answer.body
-            if answer.status == 418:
-                self._blocked_until_s = self._clock() + answer.wait_s
+            if answer.wait_s:
+                self._budgets.refused(self._budgets.requests, answer.status, answer.wait_s)
             wait = retry_wait_s(answer, attempt)
             if wait is None:
                 text = answer.body[:200].decode("utf-8", "replace")
@@ -82,8 +77,7 @@ class RestClient:
             await asyncio.sleep(wait)
 
     async def _once(self, path: str, parameters: dict[str, str | int]) -> Answer:
-        now = self._clock()
-        await asyncio.sleep(max(self._pace.reserve(now), self._blocked_until_s - now, 0.0))
+        await self._budgets.turn(self._budgets.requests)
         answer = await asyncio.get_running_loop().run_in_executor(self._executor, self._request, path, parameters)
         self._metrics.rest_requests[str(answer.status or "error")] += 1
         if answer.remaining == 0:

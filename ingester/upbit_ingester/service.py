@@ -7,10 +7,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from confluent_kafka import KafkaError, Producer
@@ -18,33 +18,31 @@ from prometheus_client import CollectorRegistry
 
 from upbit_ingester import liveness
 from upbit_ingester import state as states
-from upbit_ingester.backoff import Backoff, Pace
+from upbit_ingester.backoff import Backoff, Budgets
+from upbit_ingester.continuity import Shared
 from upbit_ingester.delivery import Delivery, Lane, producer_settings
 from upbit_ingester.endpoints import Endpoints, Health
+from upbit_ingester.gaps import Gaps
 from upbit_ingester.liveness import Pulse, Watchdog
+from upbit_ingester.markets import Markets
 from upbit_ingester.metrics import Collector, Metrics
-from upbit_ingester.pump import DEAD_LETTER, Pump, PumpSettings
+from upbit_ingester.pump import DEAD_LETTER, Item, Pump, PumpSettings
 from upbit_ingester.refetch import Refetcher
-from upbit_ingester.rest_client import RestClient, RestError
+from upbit_ingester.rest_client import RestClient
+from upbit_ingester.rest_sink import RestSink
 from upbit_ingester.session import Session
 from upbit_ingester.settings import Settings, SettingsError
+from upbit_ingester.sink import SocketSink
 from upbit_ingester.spool import Spool
-from upbit_ingester.state import State
-from upbit_ingester.stream import RestSink, Shared, StreamSink, changes_of
+from upbit_ingester.state import Change, State
+from upbit_ingester.stream import StreamSink, changes_of
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 20.0  # with the sockets' close below the 25 s that a supervisor waits
 EXIT_OK = 0
 EXIT_UNDELIVERED = 1
-CONNECTS_PER_S = 5
 DAMAGE_REACH_MS = 600_000  # how long before the oldest readable record what a damaged segment lost may have come
-
-
-class Market(msgspec.Struct):
-    """One element of GET /market/all."""
-
-    market: str
 
 
 class Service:
@@ -74,7 +72,6 @@ class Service:
             kept,
             self._metrics,
         )
-        self._codes = settings.codes
         self._stopping = asyncio.Event()
         self._loop_heartbeat_s = time.monotonic()
         self._endpoints = self._bind()
@@ -177,57 +174,66 @@ class Service:
         return EXIT_OK
 
     async def _ingest(self) -> None:
-        client = RestClient(self._settings.rest_url, self._metrics)
+        budgets = Budgets()
+        client = RestClient(self._settings.rest_url, self._metrics, budgets)
+        backoff, sockets = Backoff(random.random), self._settings.redundancy
+        codes, event_ms, listed = self._settings.codes, self._event_ms, self._listed
+        markets = Markets(codes, client, self._metrics, backoff, event_ms, listed, sockets)
         try:
-            if not self._codes:
-                self._codes = await self._markets(client)
-            await self._streams(client)
+            await markets.start()
+            await self._streams(client, budgets, markets)
         finally:
             client.close()
 
-    async def _markets(self, client: RestClient) -> tuple[str, ...]:
-        """Every market of the exchange; asked until it answers."""
-        backoff = Backoff(random.random)
-        while True:
-            try:
-                markets = markets_in(await client.get("/market/all"))
-            except (RestError, msgspec.MsgspecError, ValueError) as error:
-                wait = backoff.next_s()
-                log.warning("market list: %s; next try in %.1f s", error, wait)
-                await asyncio.sleep(wait)
-                continue
-            log.info("market list: %d markets", len(markets))
-            return markets
+    def _event_ms(self) -> int:
+        mark = self._state.streams.get("trade")
+        return mark.event_ms if mark is not None else 0
 
-    async def _streams(self, client: RestClient) -> None:
-        gaps_path = self._settings.spool_dir / "gaps.jsonl"
-        rest = RestSink(self._pump, self._state, self._metrics, gaps_path)
+    def _listed(self, codes: tuple[str, ...], since_ms: int) -> None:
+        """The trades of a new market are fetched back to when it was not listed yet."""
+        for code in codes:
+            if since_ms and code not in self._state.trades:
+                change = Change("baseline", "trade", code, since_ms)
+                self._state.apply(change)
+                self._pump.offer(Item("trade", None, change))
+
+    async def _streams(self, client: RestClient, budgets: Budgets, markets: Markets) -> None:
+        gaps = Gaps(self._settings.spool_dir)
+        rest = RestSink(self._pump, self._state, self._metrics, gaps)
         refetcher = Refetcher(
             client, self._metrics, self._state.trades.get, self._pump.room, rest.keep, rest.healed, rest.unreachable
         )
-        shared = Shared(self._pump, self._state, self._metrics, gaps_path, lambda: self._codes, refetcher.add)
-        pace = Pace(CONNECTS_PER_S, 1.0)
+        shared = Shared(self._pump, self._state, self._metrics, gaps, markets.codes, refetcher.add)
+        sinks = [StreamSink(stream, shared, self._settings.redundancy) for stream in self._settings.streams]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(refetcher.run())
-            for stream in self._settings.streams:
-                session = Session(
-                    self._settings.websocket_url,
-                    stream,
-                    lambda: self._codes,
-                    StreamSink(stream, shared),
-                    Backoff(random.random),
-                    pace,
-                    self._settings.silence_s,
-                )
-                tasks.create_task(session.run())
+            tasks.create_task(markets.follow(self._settings.markets_refresh_s))
+            tasks.create_task(_look(sinks))
+            for sink in sinks:
+                for session in self._sessions(sink, budgets, markets):
+                    tasks.create_task(session.run())
+
+    def _sessions(self, stream: StreamSink, budgets: Budgets, markets: Markets) -> Iterator[Session]:
+        """One session a socket; with two of them `-a` and `-b` stand in their names."""
+        for number, (socket, letter) in enumerate(zip(stream.sockets, "ab", strict=False)):
+            name = stream.name if len(stream.sockets) == 1 else f"{stream.name}-{letter}"
+            yield Session(
+                self._settings.websocket_url,
+                stream.name,
+                name,
+                partial(markets.codes, number),
+                SocketSink(name, stream, socket),
+                Backoff(random.random),
+                budgets,
+                self._settings.silence_s,
+            )
 
 
-def markets_in(body: bytes) -> tuple[str, ...]:
-    """The codes in the answer to GET /market/all; ValueError when it names none."""
-    markets = msgspec.json.decode(body, type=list[Market])
-    if not markets:
-        raise ValueError("the answer lists no market")
-    return tuple(market.market for market in markets)
+async def _look(sinks: list[StreamSink]) -> NoReturn:
+    while True:
+        await asyncio.sleep(1.0)
+        for sink in sinks:
+            sink.continuity.look()
 
 
 def _note_left_over(lane: Lane, kept: State) -> None:

@@ -5,6 +5,7 @@ is a failure here, and silence is one too.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -16,7 +17,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from upbit_ingester.backoff import Backoff, Pace, stated_wait_s
+from upbit_ingester.backoff import Backoff, Budgets, stated_wait_s
+from upbit_ingester.sockets import SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,6 @@ MAX_FRAME_BYTES = 8 * 1024 * 1024
 PING_S = 20
 PONG_S = 10
 CLOSE_S = 2
-SNAPSHOT_WAIT_S = 10.0
 _QUEUE_FRAMES = (256, 64)  # frames buffered by the library before it stops reading, and where it resumes
 
 
@@ -37,8 +38,11 @@ class Sink(Protocol):
     def frame(self, connection: str, number: int, data: bytes, received_ns: int) -> bool:
         """Take one frame; True when it was data."""
 
-    def missing_snapshots(self) -> int:
-        """Codes that have sent no SNAPSHOT on this connection."""
+    def resubscribed(self) -> None:
+        """The codes are about to be replaced; every SNAPSHOT comes again."""
+
+    def check_snapshots(self) -> None:
+        """Every SNAPSHOT has had its time: say which codes have sent none."""
 
     def lost(self, cause: str) -> None:
         """The connection is gone, or none came about."""
@@ -83,13 +87,13 @@ def cause_of(error: BaseException) -> str:
     return "defect"
 
 
-def asked_wait_s(error: BaseException) -> float:
-    """How long a refused handshake asks to stay away, in seconds."""
+def refusal(error: BaseException) -> tuple[int, float]:
+    """(HTTP status, how many seconds it asks to stay away) of a refused handshake; (0, 0.0) for any other end."""
     if not isinstance(error, InvalidStatus):
-        return 0.0
+        return 0, 0.0
     response = error.response
     body = bytes(response.body or b"").decode("utf-8", "replace")
-    return stated_wait_s(response.status_code, response.headers, body)
+    return response.status_code, stated_wait_s(response.status_code, response.headers, body)
 
 
 class Session:
@@ -99,18 +103,21 @@ class Session:
         self,
         url: str,
         stream: str,
+        name: str,
         codes: Callable[[], tuple[str, ...]],
         sink: Sink,
         backoff: Backoff,
-        pace: Pace,
+        budgets: Budgets,
         silence_s: float,
     ) -> None:
+        """`name` is the socket's own, in the log and in the id of each of its connections."""
         self._url = url
         self._stream = stream
+        self._name = name
         self._codes = codes
         self._sink = sink
         self._backoff = backoff
-        self._pace = pace
+        self._budgets = budgets
         self._silence_s = silence_s
         self._last_data_s = 0.0
         self._connections = itertools.count(1)
@@ -120,24 +127,27 @@ class Session:
         """Connect, read, wait, again; without a limit of attempts."""
         while True:
             await self._sink.room()
-            await asyncio.sleep(self._pace.reserve(asyncio.get_running_loop().time()))
+            await self._budgets.turn(self._budgets.connects)
             try:
                 await self._connection()
             except Exception as error:
                 self._sink.lost(cause_of(error))
-                wait = max(self._backoff.next_s(), asked_wait_s(error))
-                self._explain(error, wait)
+                wait = self._backoff.next_s()
+                status, asked_s = refusal(error)
+                if asked_s:
+                    self._budgets.refused(self._budgets.connects, status, asked_s)
+                self._explain(error, max(wait, asked_s))
             await asyncio.sleep(wait)
 
     def _explain(self, error: Exception, wait_s: float) -> None:
         cause = cause_of(error)
         text = " ".join(str(error).split())[:200]
         if cause == "defect":
-            log.error("%s: defect while reading (%s: %s)", self._stream, type(error).__name__, text, exc_info=error)
-        log.warning("%s: connection lost or refused (%s: %s); next try in %.1f s", self._stream, cause, text, wait_s)
+            log.error("%s: defect while reading (%s: %s)", self._name, type(error).__name__, text, exc_info=error)
+        log.warning("%s: connection lost or refused (%s: %s); next try in %.1f s", self._name, cause, text, wait_s)
 
     async def _connection(self) -> NoReturn:
-        connection = f"{self._run}-{self._stream}-{next(self._connections)}"
+        connection = f"{self._run}-{self._name}-{next(self._connections)}"
         loopback = urlsplit(self._url).hostname in ("127.0.0.1", "::1", "localhost")
         async with connect(
             self._url,
@@ -152,31 +162,50 @@ class Session:
         ) as socket:
             codes = self._codes()
             await socket.send(subscription(self._stream, codes, connection))
-            log.info("%s: connected as %s, %d codes", self._stream, connection, len(codes))
+            log.info("%s: connected as %s, %d codes", self._name, connection, len(codes))
             self._sink.connected()
-            await self._read(socket, connection)
+            await self._read(socket, connection, codes)
 
-    async def _read(self, socket: ClientConnection, connection: str) -> NoReturn:
+    async def _read(self, socket: ClientConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
         loop = asyncio.get_running_loop()
         self._last_data_s = loop.time()
-        snapshots = loop.call_later(SNAPSHOT_WAIT_S, self._check_snapshots)
         try:
             async with asyncio.timeout(self._silence_s) as deadline:
-                watch = loop.create_task(self._extend(deadline))
+                tasks = [
+                    loop.create_task(self._extend(deadline)),
+                    loop.create_task(self._follow(socket, connection, codes)),
+                ]
                 try:
                     await self._frames(socket, connection)
                 finally:
-                    watch.cancel()
+                    for task in tasks:
+                        task.cancel()
         except TimeoutError:
             raise SilenceError(f"no data for {self._silence_s:.0f} s") from None
-        finally:
-            snapshots.cancel()
 
     async def _extend(self, deadline: asyncio.Timeout) -> None:
         # Moving a timer with each frame would cost more than the frame: once a second is exact enough.
         while not deadline.expired():
             await asyncio.sleep(1.0)
             deadline.reschedule(self._last_data_s + self._silence_s)
+
+    async def _follow(self, socket: ClientConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
+        """Check what the subscription brought, then wait for another list of codes and subscribe to that.
+
+        A second request replaces the first and counts as a message (facts: 5 a second, 100 a minute and connection):
+        one in ten seconds at the most.
+        """
+        for number in itertools.count(2):
+            await asyncio.sleep(SNAPSHOT_WAIT_S)
+            self._sink.check_snapshots()
+            while (wanted := self._codes()) is codes:
+                await asyncio.sleep(1.0)
+            codes = wanted
+            self._sink.resubscribed()
+            with contextlib.suppress(ConnectionClosed):  # the reader meets it too
+                await socket.send(subscription(self._stream, codes, f"{connection}-{number}"))
+            log.info("%s: subscribed to %d codes instead", self._name, len(codes))
+        raise AssertionError("itertools.count ends")
 
     async def _frames(self, socket: ClientConnection, connection: str) -> NoReturn:
         loop = asyncio.get_running_loop()
@@ -193,13 +222,8 @@ class Session:
         raise AssertionError("itertools.count ends")
 
     async def _pause(self) -> None:
-        log.warning("%s: the spool is full, reading pauses", self._stream)
+        log.warning("%s: the spool is full, reading pauses", self._name)
         room = asyncio.ensure_future(self._sink.room())
         while not room.done():
             await asyncio.wait([room], timeout=1.0)
             self._last_data_s = asyncio.get_running_loop().time()  # our own pause is not the exchange's silence
-
-    def _check_snapshots(self) -> None:
-        missing = self._sink.missing_snapshots()
-        if missing:
-            log.warning("%s: %d codes without a SNAPSHOT after %.0f s", self._stream, missing, SNAPSHOT_WAIT_S)

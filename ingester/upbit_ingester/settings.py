@@ -21,6 +21,8 @@ _OURS = (
     "UPBIT_REST_URL",
     "UPBIT_CODES",
     "UPBIT_STREAMS",
+    "UPBIT_REDUNDANCY",
+    "UPBIT_MARKETS_REFRESH_S",
     "INGESTER_HTTP_HOST",
     "INGESTER_HTTP_PORT",
     "INGESTER_SPOOL_DIR",
@@ -48,6 +50,8 @@ class Settings:
     rest_url: str
     codes: tuple[str, ...]  # empty = every market of REST /market/all
     streams: tuple[str, ...]
+    redundancy: int  # sockets a stream
+    markets_refresh_s: float
     kafka_bootstrap_servers: str
     http_host: str
     http_port: int
@@ -76,6 +80,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         rest_url=_url(environment, "UPBIT_REST_URL", "https://api.upbit.com/v1", ("http", "https")).rstrip("/"),
         codes=_codes(environment.get("UPBIT_CODES", "")),
         streams=_streams(environment.get("UPBIT_STREAMS", ""), pipeline),
+        redundancy=_integer(environment, "UPBIT_REDUNDANCY", 1, 1, 2),
+        markets_refresh_s=float(_integer(environment, "UPBIT_MARKETS_REFRESH_S", 60, 1, 3600)),
         kafka_bootstrap_servers=_bootstrap(environment.get("KAFKA_BOOTSTRAP_SERVERS", "")),
         http_host=environment.get("INGESTER_HTTP_HOST") or "127.0.0.1",
         http_port=_integer(environment, "INGESTER_HTTP_PORT", 18090, 1, 65535),

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
-from upbit_ingester import gaps, liveness
-from upbit_ingester.gaps import Gap, GapTracker
+from upbit_ingester import liveness
+from upbit_ingester.gaps import Gap, Gaps, GapTracker
 from upbit_ingester.liveness import Pulse
 from upbit_ingester.metrics import Collector, Metrics, SpoolGauges
 from upbit_ingester.state import StreamMark
@@ -30,28 +30,58 @@ def test_ready_when_every_stream_brings_data_and_kafka_keeps_up() -> None:
     assert not liveness.ready(both, both, streams, 61.0).ok
 
 
-def test_a_gap_reaches_from_the_last_frame_to_the_first_live_one_after_it() -> None:
-    tracker = GapTracker("ticker", None)
-    assert tracker.seen(100, 101, 3) is None
+def recorded(folder: Path) -> list[Gap]:
+    path = folder / "gaps.jsonl"
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [msgspec.json.decode(line, type=Gap) for line in lines]
+
+
+def test_a_gap_reaches_from_the_last_frame_to_the_first_live_one_after_it(tmp_path: Path) -> None:
+    tracker = GapTracker("ticker", None, Gaps(tmp_path))
+    assert not tracker.seen(100, 101, 3)
     tracker.lost(StreamMark(200, 205), "close_1006")
     tracker.lost(StreamMark(200, 205), "connect")
-    assert tracker.seen(900, 905, 3) == Gap("ticker", 3, "close_1006", 200, 900, 205, 905)
-    assert tracker.seen(901, 906, 3) is None
+    assert tracker.seen(900, 905, 3)
+    assert not tracker.seen(901, 906, 3)
+    assert recorded(tmp_path) == [Gap("ticker", 3, "close_1006", 200, 900, 205, 905)]
 
 
-def test_the_time_the_process_was_down_is_a_gap_but_not_at_the_very_first_start() -> None:
-    assert GapTracker("ticker", None).seen(1, 2, 1) is None
-    down = GapTracker("ticker", StreamMark(10, 11)).seen(20, 21, 1)
-    assert down is not None
-    assert down.cause == "down"
+def test_the_time_the_process_was_down_is_a_gap_but_not_at_the_very_first_start(tmp_path: Path) -> None:
+    assert not GapTracker("ticker", None, Gaps(tmp_path)).seen(1, 2, 1)
+    assert GapTracker("ticker", StreamMark(10, 11), Gaps(tmp_path)).seen(20, 21, 1)
+    assert [gap.cause for gap in recorded(tmp_path)] == ["down"]
 
 
-def test_gaps_are_lines_of_json(tmp_path: Path) -> None:
-    gap = Gap("ticker", 3, "down", 1, 2, 3, 4)
-    gaps.append(tmp_path / "gaps.jsonl", gap)
-    gaps.append(tmp_path / "gaps.jsonl", gap)
-    lines = (tmp_path / "gaps.jsonl").read_bytes().splitlines()
-    assert [msgspec.json.decode(line, type=Gap) for line in lines] == [gap, gap]
+def test_an_open_gap_survives_the_process_with_its_cause_and_its_beginning(tmp_path: Path) -> None:
+    GapTracker("ticker", None, Gaps(tmp_path)).lost(StreamMark(200, 205), "close_1006")
+    found = Gaps(tmp_path).get("ticker")
+    assert found is not None
+    assert (found.cause, found.last_seen_ms, found.last_received_ms) == ("close_1006", 200, 205)
+    again = GapTracker("ticker", StreamMark(200, 205), Gaps(tmp_path))
+    assert again.is_open
+    assert again.seen(900, 905, 3)
+    assert recorded(tmp_path) == [Gap("ticker", 3, "close_1006", 200, 900, 205, 905)]
+    assert Gaps(tmp_path).get("ticker") is None
+
+
+def test_what_a_damaged_spool_lost_belongs_to_the_open_gap(tmp_path: Path) -> None:
+    GapTracker("ticker", None, Gaps(tmp_path)).lost(StreamMark(200, 205), "silence")
+    assert GapTracker("ticker", StreamMark(150, 205), Gaps(tmp_path)).seen(900, 905, 3)
+    assert [gap.last_seen_ms for gap in recorded(tmp_path)] == [150]
+
+
+def test_a_loss_that_cost_nothing_leaves_no_trace(tmp_path: Path) -> None:
+    tracker = GapTracker("ticker", None, Gaps(tmp_path))
+    tracker.lost(StreamMark(200, 205), "silence")
+    tracker.dismiss()
+    assert not tracker.seen(900, 905, 3)
+    assert (recorded(tmp_path), Gaps(tmp_path).get("ticker")) == ([], None)
+
+
+def test_a_broken_file_of_open_gaps_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "gaps_open.json").write_bytes(b'{"ticker":')
+    assert GapTracker("ticker", StreamMark(10, 11), Gaps(tmp_path)).seen(20, 21, 1)
+    assert [gap.cause for gap in recorded(tmp_path)] == ["down"]
 
 
 def test_metrics_carry_their_values_by_name() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.ingester.sample_frames import REST_TRADE, TRADE_LIVE
 from upbit_ingester import rest_trades
 from upbit_ingester.gate import Accepted, Gate
+from upbit_ingester.backoff import Budgets
 from upbit_ingester.metrics import Metrics
 from upbit_ingester.refetch import MARGIN_MS, PAGE, Refetcher, Target, decide, select
 from upbit_ingester.rest_client import Answer, RestClient, RestError, retry_wait_s
@@ -261,7 +262,7 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(RestClient, "_request", answer)
 
     async def run() -> float:
-        client = RestClient("http://127.0.0.1:1", Metrics())
+        client = RestClient("http://127.0.0.1:1", Metrics(), Budgets())
         loop = asyncio.get_running_loop()
         with pytest.raises(RestError, match=r"GET /a \{\}: 418 blocked"):
             await client.get("/a")

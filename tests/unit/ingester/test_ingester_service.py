@@ -1,29 +1,18 @@
-"""What a start makes of what it finds: the market list, and a spool that was damaged."""
+"""What a start makes of a spool that was damaged."""
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.unit.ingester.sample_frames import TRADE_LIVE
 from upbit_ingester import settings
 from upbit_ingester import state as states
 from upbit_ingester.record import Record
-from upbit_ingester.service import DAMAGE_REACH_MS, Service, markets_in
+from upbit_ingester.service import DAMAGE_REACH_MS, Service
 from upbit_ingester.spool import Spool
 from upbit_ingester.state import Change, State
 
 EVENT_MS = 1785395043779
-
-
-def test_the_market_list_names_codes() -> None:
-    assert markets_in(b'[{"market":"KRW-BTC","korean_name":"x"},{"market":"KRW-ETH"}]') == ("KRW-BTC", "KRW-ETH")
-
-
-@pytest.mark.parametrize("body", [b"[]", b"{}", b'[{"name":"KRW-BTC"}]', b"<html>"])
-def test_an_answer_without_markets_is_a_failure(body: bytes) -> None:
-    with pytest.raises((ValueError, msgspec.MsgspecError)):
-        markets_in(body)
 
 
 def test_what_a_damaged_spool_may_have_lost_does_not_count_as_known(

@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, Inv
 from websockets.frames import Close
 from websockets.http11 import Response
 
-from upbit_ingester.session import SilenceError, asked_wait_s, cause_of, subscription
+from upbit_ingester.session import SilenceError, cause_of, refusal, subscription
 
 
 def refused(status: int, **headers: str) -> InvalidStatus:
@@ -44,8 +44,8 @@ def test_every_end_has_a_name(error: Exception, cause: str) -> None:
     assert cause_of(error) == cause
 
 
-def test_a_refused_handshake_is_obeyed() -> None:
-    assert asked_wait_s(refused(429, **{"Retry-After": "9"})) == 9
-    assert asked_wait_s(refused(418)) == 60
-    assert asked_wait_s(refused(503, **{"Retry-After": "9"})) == 0
-    assert asked_wait_s(ConnectionRefusedError()) == 0
+def test_a_refused_handshake_states_how_long_to_stay_away() -> None:
+    assert refusal(refused(429, **{"Retry-After": "9"})) == (429, 9)
+    assert refusal(refused(418)) == (418, 60)
+    assert refusal(refused(503, **{"Retry-After": "9"})) == (503, 0)
+    assert refusal(ConnectionRefusedError()) == (0, 0)

@@ -21,6 +21,7 @@ def test_defaults_are_the_live_exchange_and_everything(tmp_path: Path) -> None:
     assert loaded.codes == ()
     assert loaded.streams == ("ticker", "trade", "orderbook")
     assert (loaded.http_host, loaded.http_port) == ("127.0.0.1", 18090)
+    assert (loaded.redundancy, loaded.markets_refresh_s) == (1, 60.0)
 
 
 def test_narrowing(tmp_path: Path) -> None:
@@ -44,6 +45,9 @@ def test_variables_of_other_parts_are_no_typos(tmp_path: Path) -> None:
         ({"UPBIT_REST_URL": "https:///v1"}, "UPBIT_REST_URL: 'https:///v1' is no usable address"),
         ({"UPBIT_CODE": "KRW-BTC"}, "UPBIT_CODE: unknown setting; did you mean UPBIT_CODES?"),
         ({"INGESTER_SPOOLDIR": "x"}, "INGESTER_SPOOLDIR: unknown setting; did you mean INGESTER_SPOOL_DIR?"),
+        ({"UPBIT_REDUNDANCY": "3"}, "UPBIT_REDUNDANCY: '3' is not a whole number from 1 to 2"),
+        ({"UPBIT_REDUNDANCY": "0"}, "UPBIT_REDUNDANCY: '0' is not a whole number from 1 to 2"),
+        ({"UPBIT_MARKETS_REFRESH_S": "0"}, "UPBIT_MARKETS_REFRESH_S: '0' is not a whole number from 1 to 3600"),
         ({"INGESTER_HTTP_PORT": "0"}, "INGESTER_HTTP_PORT: '0' is not a whole number from 1 to 65535"),
         ({"INGESTER_HTTP_PORT": "8o"}, "INGESTER_HTTP_PORT: '8o' is not a whole number from 1 to 65535"),
         ({"INGESTER_LOG_LEVEL": "LOUD"}, "INGESTER_LOG_LEVEL: 'LOUD' is none of"),

@@ -1,86 +1,19 @@
 """A stream's frames before the pump: what is compared, repeated, counted, shed and recorded as a gap."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
-from tests.unit.ingester.sample_frames import ORDERBOOK, TICKER, TRADE_LIVE
+from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, Inbox, Setting, frame
+from upbit_ingester.gaps import Gaps
 from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump
+from upbit_ingester.pump import DEAD_LETTER
 from upbit_ingester.refetch import Target
+from upbit_ingester.rest_sink import RestSink
 from upbit_ingester.rest_trades import RestTrade, decode
 from upbit_ingester.state import Change, State
-from upbit_ingester.stream import RestSink, Shared, StreamSink, changes_of
-
-SAMPLES = {"trade": TRADE_LIVE, "ticker": TICKER, "orderbook": ORDERBOOK}
-DAY_MS = 1_785_369_600_000
-NAMES = {"trade": ("sequential_id", "trade_timestamp"), "ticker": ("timestamp",), "orderbook": ("timestamp",)}
-
-
-class Inbox(Pump):
-    """Takes what is offered; `shedding` plays a spool that is nearly full."""
-
-    def __init__(self) -> None:
-        self.items: list[Item] = []
-        self.shedding = False
-
-    def offer(self, item: Item) -> None:
-        self.items.append(item)
-
-    def must_shed(self) -> bool:
-        return self.shedding
-
-    def is_full(self) -> bool:
-        return False
-
-
-class Setting:
-    """One stream's sink, and what went out of it."""
-
-    def __init__(self, stream: str, folder: Path, state: State | None = None, codes: tuple[str, ...] = ("KRW-BTC",)):
-        self.stream = stream
-        self.pump = Inbox()
-        self.metrics = Metrics()
-        self.state = State() if state is None else state
-        self.targets: list[Target] = []
-        self.gaps_path = folder / "gaps.jsonl"
-        shared = Shared(self.pump, self.state, self.metrics, self.gaps_path, lambda: codes, self.targets.append)
-        self.sink = StreamSink(stream, shared)
-
-    def frame(self, number: int, kind: str = "REALTIME", code: str = "KRW-BTC", at_s: int = 0) -> None:
-        self.raw(frame(self.stream, number, kind, code), at_s)
-
-    def raw(self, data: bytes, at_s: int = 0) -> None:
-        self.sink.frame("c1", 1, data, at_s * 10**9)
-
-    def snapshot(self, number: int, code: str = "KRW-BTC", at_s: int = 0) -> None:
-        self.frame(number, "SNAPSHOT", code, at_s)
-
-    def reconnect(self, cause: str = "silence") -> None:
-        self.sink.lost(cause)
-        self.sink.connected()
-
-    def records(self) -> list[bytes]:
-        return [item.record.value for item in self.pump.items if item.record is not None]
-
-    def marks(self) -> list[str]:
-        """Kinds of the changes in the order in which the pump sees them."""
-        return [item.change.kind for item in self.pump.items if item.change is not None]
-
-    def gaps(self) -> list[str]:
-        lines = self.gaps_path.read_text().splitlines() if self.gaps_path.exists() else []
-        return [json.loads(line)["cause"] for line in lines]
-
-
-def frame(stream: str, number: int, kind: str = "REALTIME", code: str = "KRW-BTC") -> bytes:
-    """A frame whose key and time follow `number`."""
-    data = SAMPLES[stream].replace(b"REALTIME", kind.encode()).replace(b"KRW-BTC", code.encode())
-    for name in NAMES[stream]:
-        value = number if name == "sequential_id" else DAY_MS + number
-        data = re.sub(rb'"%s":[0-9]+' % name.encode(), b'"%s":%d' % (name.encode(), value), data, count=1)
-    return data
+from upbit_ingester.stream import changes_of
 
 
 @pytest.fixture(params=SAMPLES)
@@ -266,7 +199,7 @@ def rest_trade() -> RestTrade:
 
 def test_a_trade_of_rest_is_kept_as_one_of_rest(tmp_path: Path) -> None:
     pump, state = Inbox(), State()
-    RestSink(pump, state, Metrics(), tmp_path / "gaps.jsonl").keep(rest_trade())
+    RestSink(pump, state, Metrics(), Gaps(tmp_path)).keep(rest_trade())
     (item,) = pump.items
     assert item.record is not None
     assert dict(item.record.headers)["source"] == b"rest"
@@ -277,7 +210,7 @@ def test_what_rest_does_not_reach_is_recorded_and_not_asked_for_again(tmp_path: 
     pump, state = Inbox(), State()
     for change in (Change("seen", "trade", "KRW-BTC", 100, 0, 1), Change("gap", "trade", "KRW-BTC", 0)):
         state.apply(change)
-    sink = RestSink(pump, state, Metrics(), tmp_path / "gaps.jsonl")
+    sink = RestSink(pump, state, Metrics(), Gaps(tmp_path))
     sink.unreachable(Target("KRW-BTC", 100, 9, 900), 500)
     line = json.loads((tmp_path / "gaps.jsonl").read_text())
     assert (line["cause"], line["code"], line["last_seen_ms"], line["first_seen_ms"]) == (

@@ -1,0 +1,57 @@
+"""The session's view of a stream: one SocketSink a socket, all of them in front of one StreamSink."""
+
+import logging
+
+from upbit_ingester.markets import named
+from upbit_ingester.sockets import SNAPSHOT_WAIT_S, Socket
+from upbit_ingester.stream import StreamSink
+
+log = logging.getLogger(__name__)
+
+
+class SocketSink:
+    """The Sink of one session."""
+
+    def __init__(self, name: str, stream: StreamSink, socket: Socket) -> None:
+        """`name` stands in the log."""
+        self._name = name
+        self._stream = stream
+        self._continuity = stream.continuity
+        self._socket = socket
+        self._missing_before: set[str] = set()
+
+    def connected(self) -> None:
+        """See Sink."""
+        self._continuity.connected(self._socket)
+
+    def resubscribed(self) -> None:
+        """See Sink."""
+        self._continuity.resubscribed(self._socket)
+
+    def frame(self, connection: str, number: int, data: bytes, received_ns: int) -> bool:
+        """See Sink."""
+        return self._stream.frame(self._socket, connection, number, data, received_ns)
+
+    def check_snapshots(self) -> None:
+        """See Sink."""
+        missing = self._continuity.missing(self._socket)
+        if missing:
+            text = "%s: %d codes without a SNAPSHOT after %.0f s: %s"
+            log.warning(text, self._name, len(missing), SNAPSHOT_WAIT_S, named(missing))
+        again = missing & self._missing_before
+        if again:
+            text = "%s: %d of them had none at the subscription before either, likely delisted or never traded: %s"
+            log.warning(text, self._name, len(again), named(again))
+        self._missing_before = missing
+
+    def lost(self, cause: str) -> None:
+        """See Sink."""
+        self._continuity.lost(self._socket, cause)
+
+    def is_full(self) -> bool:
+        """See Sink."""
+        return self._stream.is_full()
+
+    async def room(self) -> None:
+        """See Sink."""
+        await self._stream.room()

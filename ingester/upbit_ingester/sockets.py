@@ -1,0 +1,47 @@
+"""What is known of one socket of a stream: is it open, what has it brought, does it carry every code?"""
+
+from collections.abc import Collection
+
+SNAPSHOT_WAIT_S = 10.0
+STALE_NS = 10 * 10**9  # a socket that was quiet for so long does not count as one that carries the stream
+
+
+class Socket:
+    """One socket of a stream, whatever connection it has at the moment."""
+
+    __slots__ = ("is_open", "last_ns", "recheck", "seen", "snapshots", "subscribed_s")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.subscribed_s = 0.0  # monotonic
+        self.last_ns = 0  # our time of the last data frame of this connection, 0 = none came
+        self.snapshots: set[str] = set()  # codes whose SNAPSHOT this subscription has brought
+        self.seen: set[str] = set()  # codes whose first frame of this connection was compared with what is kept
+        self.recheck: set[str] = set()  # codes whose SNAPSHOT comes again because of another subscription
+
+    def opened(self, now_s: float) -> None:
+        """It is connected and has subscribed."""
+        self.is_open = True
+        self.subscribed_s = now_s
+        self.last_ns = 0
+        for codes in (self.snapshots, self.seen, self.recheck):
+            codes.clear()
+
+    def resubscribed(self, now_s: float) -> None:
+        """The list of its codes was replaced; every SNAPSHOT comes again."""
+        self.subscribed_s = now_s
+        self.recheck = set(self.seen)
+        self.snapshots.clear()
+
+    def closed(self) -> None:
+        """It is gone."""
+        self.is_open = False
+
+    def is_settled(self, now_s: float) -> bool:
+        """True when every SNAPSHOT that comes has had its time."""
+        return self.is_open and now_s - self.subscribed_s >= SNAPSHOT_WAIT_S
+
+    def carries(self, codes: Collection[str], now_s: float, now_ns: int) -> bool:
+        """True when it brings what is published of `codes`, as far as can be known without waiting."""
+        subscribed = self.is_settled(now_s) or self.snapshots.issuperset(codes)
+        return self.is_open and now_ns - self.last_ns < STALE_NS and subscribed
