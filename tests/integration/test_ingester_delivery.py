@@ -2,204 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from local.parts.kafka import all_brokers_answer
 from local.supervision import Supervisor
 from tests.home import Home
-from tests.truth import Key, key_of
+from tests.integration.ingester_setup import (
+    REPOSITORY,
+    STREAMS,
+    Setup,
+    assert_bytes_are_the_exchanges,
+    assert_missing_only_in_gaps,
+    gaps_of,
+    wait_for_every_trade,
+)
 from tests.waiting import until
-from upbit_exchange import ledger, listing, spelling
+from upbit_exchange import listing, spelling
 from upbit_exchange.market import LocalMarket
 
 pytestmark = pytest.mark.engines
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-STREAMS = ("ticker", "trade", "orderbook")
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
-
-# What a partition answers while its new leader catches up.
-ELECTING = (KafkaError.OFFSET_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def end_offset(consumer: Consumer, place: TopicPartition) -> tuple[int, ...]:
-    """(end offset,) of a partition; () while its new leader catches up, as it does after an outage."""
-    try:
-        return (int(consumer.get_watermark_offsets(place, timeout=20)[1]),)
-    except KafkaException as error:
-        if error.args[0].code() not in ELECTING:
-            raise
-        return ()
-
-
-@dataclass
-class Kept:
-    """What the topics hold of a stream: REALTIME keys, the raw bytes of each, and who brought them."""
-
-    values: dict[Key, set[bytes]] = field(default_factory=dict)
-    sources: set[str] = field(default_factory=set)
-    null_keys: int = 0
-
-
-class Setup:
-    """Topics, an exchange and an ingester of one test's own, on the session's brokers."""
-
-    def __init__(self, home: Home, folder: Path, *source: str) -> None:
-        """`source`: the exchange's options."""
-        self.home, self.folder, self.prefix = home, folder, f"t{free_port()}"
-        self.bootstrap = home.setting.ports.kafka_bootstrap
-        self.contract = folder / "pipeline.toml"
-        text = (REPOSITORY / "pipeline.toml").read_text(encoding="utf-8")
-        self.contract.write_text(text.replace('"upbit-', f'"{self.prefix}-'), encoding="utf-8")
-        self.exchange_port, self.port = free_port(), free_port()
-        self.ingester: subprocess.Popen[bytes] | None = None
-        self.create_topics()
-        options = ("--port", str(self.exchange_port), "--ledger", str(folder / "ledger"), "--no-rate-limit")
-        self.exchange = self._start("upbit_exchange", "exchange", *options, *source)
-        url = f"http://127.0.0.1:{self.exchange_port}/v1/market/all"
-        until("the exchange answers", lambda: self._answers(url), 30, every_s=0.2)
-
-    def create_topics(self, *streams: str) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        config = {"min.insync.replicas": "2", "max.message.bytes": "9437184"}
-        wanted = [NewTopic(self.topic(s), 3, 3, config=config) for s in streams or (*STREAMS, "dead-letter")]
-        for created in admin.create_topics(wanted).values():
-            created.result()
-
-    def topic(self, stream: str) -> str:
-        return f"{self.prefix}-{stream}"
-
-    def _start(self, package: str, folder: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        source = "exchange" if package == "upbit_exchange" else "ingester"
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("UPBIT_", "INGESTER_"))}
-        with (self.folder / f"{folder}.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", package, *arguments],
-                env={**own, "PYTHONPATH": str(REPOSITORY / source), **environment},
-                stdout=log,
-                stderr=log,
-            )
-
-    def start_ingester(self, **environment: str) -> None:
-        self.ingester = self._start(
-            "upbit_ingester",
-            "ingester",
-            UPBIT_WEBSOCKET_URL=f"ws://127.0.0.1:{self.exchange_port}/websocket/v1",
-            UPBIT_REST_URL=f"http://127.0.0.1:{self.exchange_port}/v1",
-            KAFKA_BOOTSTRAP_SERVERS=self.bootstrap,
-            PIPELINE_CONTRACT=str(self.contract),
-            INGESTER_HTTP_PORT=str(self.port),
-            INGESTER_SPOOL_DIR=str(self.folder / "spool"),
-            **environment,
-        )
-        until("every stream brings data", lambda: all(self.metric("received_total", s) for s in STREAMS), 60, 0.5)
-
-    @staticmethod
-    def _answers(url: str) -> bool:
-        try:
-            return requests.get(url, timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            answer = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
-        except requests.RequestException:
-            return 0, ""
-        return answer.status_code, answer.text
-
-    def metric(self, name: str, stream: str | None = None) -> float:
-        label = "" if stream is None else re.escape(f'{{stream="{stream}"}}')
-        found = re.search(rf"^upbit_ingester_{name}{label} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return float(found.group(1)) if found else 0.0
-
-    def silences(self) -> int:
-        """How often each stream's socket was given up because nothing came: the fewest of the three."""
-        found = re.findall(r'_reconnects_total\{cause="silence",stream="\w+"\} (\S+)', self.get("/metrics")[1])
-        return int(min(map(float, found))) if len(found) == len(STREAMS) else 0
-
-    def ended(self) -> bool:
-        """The recording was published to its last line."""
-        status = requests.get(f"http://127.0.0.1:{self.exchange_port}/_local/status", timeout=5)
-        return bool(status.json()["ended"])
-
-    def stop_ingester(self) -> int:
-        assert self.ingester is not None
-        self.ingester.send_signal(signal.SIGTERM)
-        return self.ingester.wait(timeout=25)
-
-    def kill_ingester(self) -> None:
-        assert self.ingester is not None
-        self.ingester.kill()
-        self.ingester.wait()
-
-    def stop_exchange(self) -> None:
-        self.exchange.terminate()
-        self.exchange.wait(timeout=30)
-
-    def published(self, stream: str) -> dict[Key, bytes]:
-        entries = (e for e in ledger.read(self.folder / "ledger") if e.kind == "realtime" and e.stream == stream)
-        return {key_of(stream, {**entry.key, "code": entry.code}): bytes(entry.frame) for entry in entries}
-
-    def records(self, stream: str) -> Iterator[Any]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "test", "enable.auto.commit": False})
-        try:
-            for partition in range(3):
-                place = TopicPartition(self.topic(stream), partition, 0)
-                ask = partial(end_offset, consumer, place)
-                (end,) = until(f"the leader of {place} knows its end", ask, 60)
-                consumer.assign([place])
-                offset = 0
-                while offset < end:
-                    message = consumer.poll(20)
-                    assert message is not None, f"{place} ends before its end offset {end}"
-                    assert message.error() is None, message.error()
-                    offset = int(message.offset() or 0) + 1
-                    yield message
-        finally:
-            consumer.close()
-
-    def kept(self, stream: str) -> Kept:
-        kept = Kept()
-        for message in self.records(stream):
-            frame = json.loads(message.value(), parse_float=Decimal)
-            kept.null_keys += message.key() is None
-            assert message.key() == frame["code"].encode()
-            headers = dict(message.headers())
-            assert set(headers) == {"source", "conn", "frame", "recv_ns"}
-            if frame["stream_type"] == "REALTIME":
-                kept.values.setdefault(key_of(stream, frame), set()).add(message.value())
-                kept.sources.add(headers["source"].decode())
-        return kept
-
-    def close(self) -> None:
-        for process in (self.ingester, self.exchange):
-            if process is not None and process.poll() is None:
-                process.kill()
-                process.wait()
 
 
 @pytest.fixture
@@ -209,54 +40,6 @@ def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         yield setup
     finally:
         setup.close()
-
-
-SECOND_OF_IDS = 10_000_000  # a sequential_id is the match time in ms times 10,000
-
-
-def after_the_start(published: dict[Key, bytes], kept: Kept) -> set[Key]:
-    """The published trades that came after the ingester's first one; what was before is before its time."""
-    first = min(sequential_id for _, sequential_id in kept.values)
-    return {key for key in published if key[1] > first + SECOND_OF_IDS}
-
-
-def wait_for_every_trade(setup: Setup) -> Kept:
-    """Every trade published until now reaches Kafka, and none that was not published."""
-    published = setup.published("trade")
-    found: list[Kept] = []
-
-    def complete() -> bool:
-        found.append(setup.kept("trade"))
-        wanted = after_the_start(published, found[-1])
-        assert len(wanted) > 100, "too few trades to prove anything"
-        return not wanted - found[-1].values.keys()
-
-    until("every published trade in Kafka", complete, 120, every_s=3)
-    assert found[-1].values.keys() - setup.published("trade").keys() == set()
-    return found[-1]
-
-
-def gaps_of(setup: Setup, stream: str) -> list[tuple[int, int]]:
-    path = setup.folder / "spool" / "gaps.jsonl"
-    lines = [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-    return [(line["last_seen_ms"], line["first_seen_ms"]) for line in lines if line["stream"] == stream]
-
-
-def assert_missing_only_in_gaps(setup: Setup, stream: str) -> None:
-    """Books and tickers cannot be had again: what is missing lies inside the recorded gaps (ingester stopped)."""
-    kept = setup.kept(stream).values
-    first, last = min(key[1] for key in kept), max(key[1] for key in kept)
-    missing = [key for key in setup.published(stream) if first < key[1] < last - 1000 and key not in kept]
-    windows = gaps_of(setup, stream)
-    outside = [key for key in missing if not any(start - 500 <= key[1] <= end + 500 for start, end in windows)]
-    assert outside == []
-
-
-def assert_bytes_are_the_exchanges(setup: Setup, stream: str) -> None:
-    kept = setup.kept(stream).values
-    published = setup.published(stream)  # read after Kafka: the exchange goes on
-    for key, values in kept.items():
-        assert values == {published[key]}, key
 
 
 def stop_brokers(setup: Setup) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.ingester.sample_frames import REST_TRADE, TRADE_LIVE
 from upbit_ingester import rest_trades
-from upbit_ingester.gate import Accepted, Gate
 from upbit_ingester.backoff import Budgets
+from upbit_ingester.gate import Accepted, Gate
 from upbit_ingester.metrics import Metrics
 from upbit_ingester.refetch import MARGIN_MS, PAGE, Refetcher, Target, decide, select
 from upbit_ingester.rest_client import Answer, RestClient, RestError, retry_wait_s
