@@ -47,16 +47,16 @@ class Continuity:
 
     # -- the sockets ---------------------------------------------------------------------------------------------
 
-    def connected(self, socket: Socket) -> None:
-        """`socket` is open and subscribed."""
-        socket.opened(self._shared.clock())
+    def connected(self, socket: Socket, codes: tuple[str, ...]) -> None:
+        """`socket` is open and subscribed to `codes`."""
+        socket.opened(codes, self._shared.clock())
         self._count_sockets()
         # Silence counts from the first connect.
         self._shared.metrics.last_received_s.setdefault(self._stream, time.time())
 
-    def resubscribed(self, socket: Socket) -> None:
-        """The codes of `socket` are replaced by others: their SNAPSHOTs come again."""
-        socket.resubscribed(self._shared.clock())
+    def resubscribed(self, socket: Socket, codes: tuple[str, ...]) -> None:
+        """The codes of `socket` are replaced by `codes`: their SNAPSHOTs come again."""
+        socket.resubscribed(codes, self._shared.clock())
         self._mark = self._now()
 
     def lost(self, socket: Socket, cause: str) -> None:
@@ -74,19 +74,15 @@ class Continuity:
             self._missed = False
         self._gaps.lost(self._shared.state.streams.get(self._stream), cause)
 
-    def missing(self, socket: Socket) -> set[str]:
-        """The codes that have brought nothing on this subscription of `socket`."""
-        return set(self._shared.codes()).difference(socket.snapshots, socket.seen - socket.recheck)
-
     def look(self) -> None:
         """To be called about once a second: what is overdue, and the gauges."""
         now_s = self._shared.clock()
         self._unsettled(self.doubts.overdue(now_s))
         metrics = self._shared.metrics
         metrics.open_gaps[self._stream] = int(self._gaps.is_open)
-        settled = [self.missing(socket) for socket in self._sockets if socket.is_settled(now_s)]
-        if settled:
-            metrics.missing_snapshots[self._stream] = len(set.intersection(*settled))
+        settled = [socket.missing() for socket in self._sockets if socket.is_settled(now_s)]
+        if settled:  # a code that was delisted is asked for until the sockets subscribe anew
+            metrics.missing_snapshots[self._stream] = len(set(self._shared.codes()).intersection(*settled))
 
     # -- the frames ----------------------------------------------------------------------------------------------
 

@@ -32,14 +32,14 @@ _QUEUE_FRAMES = (256, 64)  # frames buffered by the library before it stops read
 class Sink(Protocol):
     """Where a session's frames go."""
 
-    def connected(self) -> None:
-        """The socket is open and subscribed."""
+    def connected(self, codes: tuple[str, ...]) -> None:
+        """The socket is open and subscribed to `codes`."""
 
     def frame(self, connection: str, number: int, data: bytes, received_ns: int) -> bool:
         """Take one frame; True when it was data."""
 
-    def resubscribed(self) -> None:
-        """The codes are about to be replaced; every SNAPSHOT comes again."""
+    def resubscribed(self, codes: tuple[str, ...]) -> None:
+        """The codes are about to be replaced by `codes`; every SNAPSHOT comes again."""
 
     def check_snapshots(self) -> None:
         """Every SNAPSHOT has had its time: say which codes have sent none."""
@@ -163,7 +163,7 @@ class Session:
             codes = self._codes()
             await socket.send(subscription(self._stream, codes, connection))
             log.info("%s: connected as %s, %d codes", self._name, connection, len(codes))
-            self._sink.connected()
+            self._sink.connected(codes)
             await self._read(socket, connection, codes)
 
     async def _read(self, socket: ClientConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
@@ -201,7 +201,7 @@ class Session:
             while (wanted := self._codes()) is codes:
                 await asyncio.sleep(1.0)
             codes = wanted
-            self._sink.resubscribed()
+            self._sink.resubscribed(codes)
             with contextlib.suppress(ConnectionClosed):  # the reader meets it too
                 await socket.send(subscription(self._stream, codes, f"{connection}-{number}"))
             log.info("%s: subscribed to %d codes instead", self._name, len(codes))

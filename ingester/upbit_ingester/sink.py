@@ -20,13 +20,13 @@ class SocketSink:
         self._socket = socket
         self._missing_before: set[str] = set()
 
-    def connected(self) -> None:
+    def connected(self, codes: tuple[str, ...]) -> None:
         """See Sink."""
-        self._continuity.connected(self._socket)
+        self._continuity.connected(self._socket, codes)
 
-    def resubscribed(self) -> None:
+    def resubscribed(self, codes: tuple[str, ...]) -> None:
         """See Sink."""
-        self._continuity.resubscribed(self._socket)
+        self._continuity.resubscribed(self._socket, codes)
 
     def frame(self, connection: str, number: int, data: bytes, received_ns: int) -> bool:
         """See Sink."""
@@ -34,7 +34,7 @@ class SocketSink:
 
     def check_snapshots(self) -> None:
         """See Sink."""
-        missing = self._continuity.missing(self._socket)
+        missing = self._socket.missing()
         if missing:
             text = "%s: %d codes without a SNAPSHOT after %.0f s: %s"
             log.warning(text, self._name, len(missing), SNAPSHOT_WAIT_S, named(missing))

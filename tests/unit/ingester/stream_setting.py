@@ -76,7 +76,7 @@ class Setting:
 
     def reconnect(self, cause: str = "silence") -> None:
         self.sink.lost(cause)
-        self.sink.connected()
+        self.sink.connected(self.codes)
 
     def look(self, later_s: float = 0.0) -> None:
         """The look of once a second, `later_s` seconds later."""

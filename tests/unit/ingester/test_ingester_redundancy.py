@@ -19,7 +19,7 @@ def both(stream: str, folder: Path, *codes: str) -> Setting:
     """Both sockets are open and have brought their SNAPSHOTs just now."""
     setting = Setting(stream, folder, codes=codes or ("KRW-BTC",), sockets=2)
     for socket in (A, B):
-        setting.sinks[socket].connected()
+        setting.sinks[socket].connected(setting.codes)
         for code in setting.codes:
             setting.snapshot(1, code, time.time(), socket)
     return setting
@@ -85,7 +85,7 @@ def test_a_refused_frame_of_both_sockets_is_one_dead_letter(setting: Setting) ->
 
 def test_one_socket_alone_drops_nothing(tmp_path: Path) -> None:
     setting = Setting("trade", tmp_path)
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.frame(2)
     setting.frame(2)
     assert len(setting.records()) == 2
@@ -111,7 +111,7 @@ def test_a_reconnect_of_one_socket_costs_nothing(setting: Setting) -> None:
         setting.sinks[lost].lost("close_1006")
         assert setting.metrics.connected[setting.stream] == 1
         setting.frame(number, at_s=time.time(), socket=other)
-        setting.sinks[lost].connected()
+        setting.sinks[lost].connected(setting.codes)
         setting.snapshot(number, at_s=time.time(), socket=lost)
     setting.look(PATIENCE_S)
     assert setting.metrics.connected[setting.stream] == 2
@@ -123,7 +123,7 @@ def test_a_reconnect_of_one_socket_costs_nothing(setting: Setting) -> None:
 def test_a_snapshot_may_come_before_the_other_socket_brings_its_event(setting: Setting) -> None:
     twice(setting, 2)
     setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected()
+    setting.sinks[A].connected(setting.codes)
     setting.snapshot(3, socket=A)
     setting.frame(4, socket=A)
     setting.frame(3, socket=B)
@@ -135,7 +135,7 @@ def test_a_snapshot_may_come_before_the_other_socket_brings_its_event(setting: S
 def test_a_live_trade_may_come_first_too(trades: Setting) -> None:
     twice(trades, 2)
     trades.sinks[A].lost("close_1006")
-    trades.sinks[A].connected()
+    trades.sinks[A].connected(trades.codes)
     trades.frame(3, socket=A)
     trades.frame(3, socket=B)
     trades.look(PATIENCE_S)
@@ -146,7 +146,7 @@ def test_a_live_trade_may_come_first_too(trades: Setting) -> None:
 def test_a_trade_in_doubt_is_a_gap_to_a_process_that_is_killed_meanwhile(trades: Setting) -> None:
     twice(trades, 2)
     trades.sinks[A].lost("close_1006")
-    trades.sinks[A].connected()
+    trades.sinks[A].connected(trades.codes)
     trades.snapshot(3, socket=A)
     marks = [item.change for item in trades.pump.items if item.change is not None]
     assert marks[-1] == Change("gap", "trade", "KRW-BTC", DAY_MS + 3)
@@ -157,7 +157,7 @@ def test_a_trade_in_doubt_is_a_gap_to_a_process_that_is_killed_meanwhile(trades:
 def test_a_survivor_that_was_dead_without_knowing_is_found_out(setting: Setting) -> None:
     twice(setting, 2)
     setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected()
+    setting.sinks[A].connected(setting.codes)
     setting.snapshot(5, socket=A)
     setting.frame(6, socket=A)
     setting.look(PATIENCE_S - 0.1)
@@ -172,7 +172,7 @@ def test_a_survivor_that_was_dead_without_knowing_is_found_out(setting: Setting)
 def test_a_survivor_that_dies_before_it_brings_the_event_is_found_out_at_once(setting: Setting) -> None:
     twice(setting, 2)
     setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected()
+    setting.sinks[A].connected(setting.codes)
     setting.snapshot(5, at_s=time.time(), socket=A)
     setting.sinks[B].lost("close_1011")
     assert setting.gaps() == ["stale"]
@@ -181,7 +181,7 @@ def test_a_survivor_that_dies_before_it_brings_the_event_is_found_out_at_once(se
 def test_a_quiet_survivor_does_not_carry_the_stream(tmp_path: Path) -> None:
     tickers = Setting("ticker", tmp_path, sockets=2)
     for socket in (A, B):
-        tickers.sinks[socket].connected()
+        tickers.sinks[socket].connected(tickers.codes)
         tickers.snapshot(1, at_s=time.time() - 60, socket=socket)
     tickers.frame(2, at_s=time.time() - 60, socket=A)
     tickers.sinks[A].lost("close_1006")
@@ -198,9 +198,9 @@ def test_when_both_are_down_it_is_a_gap_like_any_other(setting: Setting) -> None
     setting.frame(3, at_s=time.time(), socket=B)
     setting.sinks[B].lost("connect")
     setting.sinks[A].lost("connect")
-    setting.sinks[A].connected()
+    setting.sinks[A].connected(setting.codes)
     setting.snapshot(9, at_s=time.time(), socket=A)
-    setting.sinks[B].connected()
+    setting.sinks[B].connected(setting.codes)
     setting.snapshot(9, at_s=time.time(), socket=B)
     twice(setting, 10)
     assert setting.gaps() == ["connect"]
@@ -212,7 +212,7 @@ def test_a_socket_that_has_not_subscribed_to_everything_carries_nothing(tmp_path
     tickers = both("ticker", tmp_path, "KRW-BTC", "KRW-ETH")
     twice(tickers, 2)
     tickers.sinks[B].lost("close_1006")
-    tickers.sinks[B].connected()
+    tickers.sinks[B].connected(tickers.codes)
     tickers.snapshot(2, at_s=time.time(), socket=B)
     tickers.sinks[A].lost("close_1006")
     tickers.look()
@@ -222,10 +222,10 @@ def test_a_socket_that_has_not_subscribed_to_everything_carries_nothing(tmp_path
 def test_an_older_snapshot_does_not_take_the_place_of_what_is_kept(setting: Setting) -> None:
     twice(setting, 5)
     setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected()
+    setting.sinks[A].connected(setting.codes)
     setting.snapshot(1, socket=A)
     setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected()
+    setting.sinks[A].connected(setting.codes)
     setting.snapshot(5, socket=A)
     setting.look(PATIENCE_S)
     assert (setting.gaps(), setting.targets) == ([], [])

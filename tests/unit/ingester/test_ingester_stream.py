@@ -30,7 +30,7 @@ def trades(tmp_path: Path) -> Setting:
 
 
 def test_a_snapshot_that_repeats_what_is_kept_is_not_kept_again(setting: Setting) -> None:
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.snapshot(1)
     setting.frame(2)
     kept = setting.records()
@@ -48,17 +48,17 @@ def test_a_snapshot_that_repeats_what_is_kept_is_not_kept_again(setting: Setting
 def test_a_new_process_keeps_one_snapshot_of_each_code(tmp_path: Path) -> None:
     state = State()
     first = Setting("trade", tmp_path, state)
-    first.sink.connected()
+    first.sink.connected(first.codes)
     first.snapshot(1)
     second = Setting("trade", tmp_path, state)
-    second.sink.connected()
+    second.sink.connected(second.codes)
     second.snapshot(1)
     assert len(second.records()) == 1
     assert second.targets == []
 
 
 def test_snapshots_do_not_hide_the_silence_of_an_exchange(setting: Setting) -> None:
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.frame(1, at_s=100)
     setting.reconnect()
     setting.snapshot(1, at_s=200)
@@ -67,7 +67,7 @@ def test_snapshots_do_not_hide_the_silence_of_an_exchange(setting: Setting) -> N
 
 
 def test_a_changed_format_is_no_silence(setting: Setting) -> None:
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.raw(b'{"type":"something else"}', at_s=300)
     assert setting.metrics.last_received_s[setting.stream] == 300
     assert [item.lane for item in setting.pump.items] == [DEAD_LETTER]
@@ -86,7 +86,7 @@ def test_a_refused_snapshot_that_repeats_is_one_dead_letter(setting: Setting) ->
 
 
 def test_a_silence_in_which_nothing_was_published_is_no_gap(setting: Setting) -> None:
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.snapshot(1)
     setting.frame(2)
     setting.reconnect()
@@ -97,7 +97,7 @@ def test_a_silence_in_which_nothing_was_published_is_no_gap(setting: Setting) ->
 
 
 def test_a_silence_in_which_something_was_published_is_one(setting: Setting) -> None:
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.frame(2)
     setting.reconnect()
     setting.snapshot(5)
@@ -106,7 +106,7 @@ def test_a_silence_in_which_something_was_published_is_one(setting: Setting) -> 
 
 
 def test_what_one_of_several_connections_shows_as_missed_stays_missed(setting: Setting) -> None:
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.frame(2)
     setting.reconnect("close_1006")
     setting.snapshot(5)
@@ -118,7 +118,7 @@ def test_what_one_of_several_connections_shows_as_missed_stays_missed(setting: S
 
 def test_a_code_without_its_snapshot_leaves_the_gap_in_doubt(tmp_path: Path) -> None:
     setting = Setting("ticker", tmp_path, codes=("KRW-BTC", "KRW-ETH"))
-    setting.sink.connected()
+    setting.sink.connected(setting.codes)
     setting.frame(1)
     setting.reconnect("close_1006")
     setting.snapshot(1)
@@ -130,7 +130,7 @@ def test_a_code_without_its_snapshot_leaves_the_gap_in_doubt(tmp_path: Path) -> 
 
 
 def test_an_unknown_snapshot_opens_a_gap_from_the_last_known_trade(trades: Setting) -> None:
-    trades.sink.connected()
+    trades.sink.connected(trades.codes)
     trades.snapshot(1)
     trades.frame(5)
     trades.reconnect()
@@ -141,7 +141,7 @@ def test_an_unknown_snapshot_opens_a_gap_from_the_last_known_trade(trades: Setti
 
 
 def test_a_live_trade_before_its_codes_snapshot_does_not_hide_the_gap(trades: Setting) -> None:
-    trades.sink.connected()
+    trades.sink.connected(trades.codes)
     trades.snapshot(1)
     trades.frame(5)
     trades.reconnect()
@@ -152,7 +152,7 @@ def test_a_live_trade_before_its_codes_snapshot_does_not_hide_the_gap(trades: Se
 
 
 def test_only_the_first_trade_of_a_connection_is_compared(trades: Setting) -> None:
-    trades.sink.connected()
+    trades.sink.connected(trades.codes)
     for number in range(1, 6):
         trades.frame(number)
     assert trades.marks() == ["baseline", *["seen"] * 5]
@@ -164,7 +164,7 @@ def test_only_the_first_trade_of_a_connection_is_compared(trades: Setting) -> No
 
 def test_order_books_make_room_and_the_gap_is_recorded(tmp_path: Path) -> None:
     books = Setting("orderbook", tmp_path)
-    books.sink.connected()
+    books.sink.connected(books.codes)
     books.snapshot(1)
     books.reconnect()
     books.snapshot(1)
@@ -180,7 +180,7 @@ def test_order_books_make_room_and_the_gap_is_recorded(tmp_path: Path) -> None:
 
 
 def test_trades_are_never_shed(trades: Setting) -> None:
-    trades.sink.connected()
+    trades.sink.connected(trades.codes)
     trades.pump.shedding = True
     trades.frame(1)
     assert len(trades.records()) == 1
@@ -223,7 +223,7 @@ def test_what_rest_does_not_reach_is_recorded_and_not_asked_for_again(tmp_path: 
 
 
 def test_spooled_records_count_as_seen_but_snapshots_do_not(trades: Setting) -> None:
-    trades.sink.connected()
+    trades.sink.connected(trades.codes)
     trades.snapshot(1)
     trades.frame(2, at_s=9)
     records = [item.record for item in trades.pump.items if item.record is not None]
