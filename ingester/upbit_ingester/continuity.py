@@ -3,6 +3,7 @@
 Decides from what the exchange shows: each subscription repeats every code's last event as SNAPSHOT.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,11 +12,15 @@ from upbit_ingester import refetch
 from upbit_ingester.doubts import PATIENCE_S, Doubt, Doubts
 from upbit_ingester.gaps import Gap, Gaps, GapTracker
 from upbit_ingester.gate import Accepted
+from upbit_ingester.markets import named
 from upbit_ingester.metrics import Metrics
 from upbit_ingester.pump import Item, Pump
 from upbit_ingester.refetch import Target
 from upbit_ingester.sockets import Socket
+from upbit_ingester.staleness import Staleness
 from upbit_ingester.state import Change, KnownTrades, State, StreamMark
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Continuity:
         self._mark = StreamMark()  # the last frame when a socket was lost that another one carried on
         self._missed = False  # the gap that is open has cost something
         self.doubts = Doubts(stream)
+        self._staleness = Staleness(stream)
         self._last: dict[str, Accepted] = {}  # the last frame that each code's spool took
 
     # -- the sockets ---------------------------------------------------------------------------------------------
@@ -83,11 +89,16 @@ class Continuity:
         settled = [socket.missing() for socket in self._sockets if socket.is_settled(now_s)]
         if settled:  # a code that was delisted is asked for until the sockets subscribe anew
             metrics.missing_snapshots[self._stream] = len(set(self._shared.codes()).intersection(*settled))
+        metrics.stale_markets[self._stream], quiet = self._staleness.look(self._shared.codes(), now_s)
+        if quiet:
+            text = "%s: %d codes have brought nothing for %.0f s: %s"
+            log.warning(text, self._stream, len(quiet), self._staleness.bound_s, named(quiet))
 
     # -- the frames ----------------------------------------------------------------------------------------------
 
     def live(self, socket: Socket, verdict: Accepted, received_ms: int) -> None:
         """A live frame is about to be kept."""
+        self._staleness.heard(verdict.code)
         if self._is_trade and verdict.code not in socket.seen:
             self._first(socket, verdict, received_ms)
         if self._gaps.is_open:

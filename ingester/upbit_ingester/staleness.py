@@ -1,0 +1,28 @@
+"""Which codes have gone quiet? An alarm, not a cure: a market without trades is absence, not a gap."""
+
+from collections.abc import Iterable
+
+# Seconds without an event. A book moves whenever anybody quotes; trades, and tickers which follow them, may pause.
+BOUNDS_S = {"ticker": 3600.0, "trade": 3600.0, "orderbook": 120.0}
+
+
+class Staleness:
+    """The quiet codes of one stream. Times in seconds, monotonic; counted from when a code was first asked for."""
+
+    def __init__(self, stream: str) -> None:
+        self.bound_s = BOUNDS_S[stream]
+        self._heard: set[str] = set()  # since the last look: one step of a set is all that a frame costs
+        self._last_s: dict[str, float] = {}
+        self._stale: set[str] = set()
+
+    def heard(self, code: str) -> None:
+        """A live frame of `code` came."""
+        self._heard.add(code)
+
+    def look(self, codes: Iterable[str], now_s: float) -> tuple[int, set[str]]:
+        """How many of `codes` are quiet for longer than the bound, and those which were not at the last look."""
+        self._last_s = {code: now_s if code in self._heard else self._last_s.get(code, now_s) for code in codes}
+        self._heard.clear()
+        stale = {code for code, last_s in self._last_s.items() if now_s - last_s >= self.bound_s}
+        fresh, self._stale = stale - self._stale, stale
+        return len(stale), fresh
