@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics, answered by a thread of their own: they speak even when the event loop hangs."""
+"""/livez, /readyz, /metrics and /gaps, answered by a thread of their own: they speak even when the event loop hangs."""
 
 import logging
 from collections.abc import Callable
@@ -8,6 +8,8 @@ from threading import Thread
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from upbit_ingester.gaps import Gap
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +22,16 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Endpoints:
-    """The HTTP server. `live` and `ready` are called from its threads."""
+    """The HTTP server. `live`, `ready` and `gaps` are called from its threads."""
 
     def __init__(
-        self, host: str, port: int, live: Callable[[], Health], ready: Callable[[], Health], registry: CollectorRegistry
+        self,
+        host: str,
+        port: int,
+        live: Callable[[], Health],
+        ready: Callable[[], Health],
+        gaps: Callable[[], list[Gap]],
+        registry: CollectorRegistry,
     ) -> None:
         """Bind at once.
 
@@ -39,8 +47,10 @@ class Endpoints:
                 elif path in ("/livez", "/readyz"):
                     health = live() if path == "/livez" else ready()
                     self._answer(200 if health.ok else 503, "application/json", msgspec.json.encode(health) + b"\n")
+                elif path == "/gaps":
+                    self._answer(200, "application/json", msgspec.json.encode(gaps()) + b"\n")
                 else:
-                    self._answer(404, "text/plain", b"known: /livez /readyz /metrics\n")
+                    self._answer(404, "text/plain", b"known: /livez /readyz /metrics /gaps\n")
 
             def _answer(self, status: int, content_type: str, body: bytes) -> None:
                 self.send_response(status)

@@ -2,11 +2,14 @@
 
 Trades of a gap are fetched again (what REST does not reach any more has the cause `unreachable`); tickers and order
 books cannot be. What the exchange published of them between `last_seen_ms` and `first_seen_ms` (its own time) is
-missing, and these files say so. A process that is killed finds its open gaps again.
+missing, and these files say so. A process that is killed finds its open gaps again. `GET /gaps` answers what both hold.
 """
 
+import contextlib
 import logging
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,8 @@ import msgspec
 from upbit_ingester.state import StreamMark
 
 log = logging.getLogger(__name__)
+
+REPORTED_BYTES = 256 * 1024  # of the closed gaps the newest thousand or so
 
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,6 +83,32 @@ class Gaps:
                 file.write(msgspec.json.encode(gap) + b"\n")
         except OSError as error:
             log.error("gap: cannot write %s (%s)", self._closed_path, error)
+
+    def report(self, fetching: Mapping[str, int]) -> list[Gap]:
+        """The gaps that are open (`first_seen_ms` is 0) and the newest closed ones; may be asked by any thread.
+
+        `fetching`: the codes whose trades are being fetched again, each with the exchange's time (ms) since when.
+        """
+        known = [
+            Gap(stream, 0, gap.cause, gap.last_seen_ms, 0, gap.last_received_ms, 0)
+            for stream, gap in dict(self._open).items()
+        ]
+        known += [Gap("trade", 1, "refetch", since_ms, 0, 0, 0, code) for code, since_ms in fetching.items()]
+        return known + self._closed()
+
+    def _closed(self) -> list[Gap]:
+        try:
+            with self._closed_path.open("rb") as file:
+                start = max(0, file.seek(0, os.SEEK_END) - REPORTED_BYTES)
+                file.seek(start)
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines[1 if start else 0 :]:
+            with contextlib.suppress(msgspec.MsgspecError):  # torn by a power cut, or being written just now
+                found.append(msgspec.json.decode(line, type=Gap))
+        return found
 
     def _write_open(self) -> None:
         temporary = self._open_path.with_suffix(".tmp")

@@ -22,7 +22,7 @@ from upbit_ingester.backoff import Backoff, Budgets
 from upbit_ingester.continuity import Shared
 from upbit_ingester.delivery import Delivery, Lane, producer_settings
 from upbit_ingester.endpoints import Endpoints, Health
-from upbit_ingester.gaps import Gaps
+from upbit_ingester.gaps import Gap, Gaps
 from upbit_ingester.liveness import Pulse, Watchdog
 from upbit_ingester.markets import Markets
 from upbit_ingester.metrics import Collector, Metrics
@@ -72,6 +72,7 @@ class Service:
             kept,
             self._metrics,
         )
+        self._gaps = Gaps(settings.spool_dir)
         self._stopping = asyncio.Event()
         self._loop_heartbeat_s = time.monotonic()
         self._endpoints = self._bind()
@@ -113,7 +114,7 @@ class Service:
         registry.register(Collector(self._metrics, self._pump.gauges, time.time))
         host, port = self._settings.http_host, self._settings.http_port
         try:
-            return Endpoints(host, port, self._live, self._ready, registry)
+            return Endpoints(host, port, self._live, self._ready, self._known_gaps, registry)
         except OSError as error:
             text = f"INGESTER_HTTP_HOST, INGESTER_HTTP_PORT: cannot listen on {host}:{port} ({error.strerror})"
             raise SettingsError(text) from None
@@ -131,6 +132,10 @@ class Service:
         metrics = self._metrics
         oldest_s = self._pump.gauges().oldest_s
         return liveness.ready(metrics.connected, metrics.received, self._settings.streams, oldest_s)
+
+    def _known_gaps(self) -> list[Gap]:
+        since_ms = {code: known.gap_from_ms for code, known in dict(self._state.trades).items()}
+        return self._gaps.report({code: ms for code, ms in since_ms.items() if ms is not None})
 
     async def _beat(self) -> None:
         while True:
@@ -198,12 +203,11 @@ class Service:
                 self._pump.offer(Item("trade", None, change))
 
     async def _streams(self, client: RestClient, budgets: Budgets, markets: Markets) -> None:
-        gaps = Gaps(self._settings.spool_dir)
-        rest = RestSink(self._pump, self._state, self._metrics, gaps)
+        rest = RestSink(self._pump, self._state, self._metrics, self._gaps)
         refetcher = Refetcher(
             client, self._metrics, self._state.trades.get, self._pump.room, rest.keep, rest.healed, rest.unreachable
         )
-        shared = Shared(self._pump, self._state, self._metrics, gaps, markets.codes, refetcher.add)
+        shared = Shared(self._pump, self._state, self._metrics, self._gaps, markets.codes, refetcher.add)
         sinks = [StreamSink(stream, shared, self._settings.redundancy) for stream in self._settings.streams]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(refetcher.run())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from upbit_lake import alarms, budget
+from upbit_lake import alarms, budget, ingester_gaps
 from upbit_lake.contract import Budget
 from upbit_lake.control_db import Connection
 from upbit_lake.ingester_control import ControlError, IngesterControl
@@ -72,6 +72,8 @@ def supervise_ingester(
         alarms.open_alarm(db, SUBJECT, str(error))
         return Outcome(str(error), failed=True)
     memory.counters = seen.counters
+    if seen.live is not None:
+        ingester_gaps.take_over(db, url)
     if judgement.verdict is Verdict.RESTART:
         return _restart_within_budget(control, url, bounds, db, memory, judgement, clock())
     if judgement.verdict is Verdict.WAITING:

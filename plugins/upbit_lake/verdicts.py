@@ -78,6 +78,20 @@ class Gap:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class IngesterGap:
+    """What the ingester missed of a stream (exchange's clock). Open: `first_seen_ms` is None; one `code`, or '' for all."""
+
+    code: str
+    last_seen_ms: int
+    first_seen_ms: int | None
+    cause: str
+
+    def overlaps(self, start_ms: int, end_ms: int) -> bool:
+        """Does something of [start_ms, end_ms) lie in it?"""
+        return self.last_seen_ms < end_ms and (self.first_seen_ms is None or self.first_seen_ms > start_ms)
+
+
 class VerdictStore:
     """The tables of `sql/verdicts/schema.sql` through one connection; every method is its own transaction."""
 
@@ -196,6 +210,11 @@ class VerdictStore:
                     for g in gaps
                 ],
             )
+
+    def ingester_gaps(self, stream: str) -> list[IngesterGap]:
+        """What is missing of `stream` because the ingester missed it, oldest first."""
+        rows = self._rows("ingester_gaps", (stream,))
+        return [IngesterGap(r["code"], r["last_seen_ms"], r["first_seen_ms"], r["cause"]) for r in rows]
 
     def last_run(self, name: str) -> datetime | None:
         """When the daily work `name` was last done."""

@@ -12,6 +12,7 @@ from upbit_lake.contract import Contract
 from upbit_lake.coverage import judge_coverage, pending_offsets
 from upbit_lake.coverage_audit import Auditor
 from upbit_lake.hours import Hour, PartitionState, is_expired, updated_at, work_list
+from upbit_lake.ingester_gaps import with_gaps
 from upbit_lake.lake_hours import CANDLES, LakeState, read_lake
 from upbit_lake.lake_reader import LakeReader
 from upbit_lake.settings import Settings
@@ -114,12 +115,14 @@ class Verification:
             Verdict(Level.STRUCTURAL, table, hour, Status.RED, f"{table} {hour}: the hour is not in the lake")
             for table, hour in work.gone
         ]
+        gaps = {stream.table: self._store.ingester_gaps(name) for name, stream in self._contract.streams.items()}
         snapshots = read_snapshots(self._reader, self._contract) if work.states else {}
         most = {(v.table, v.hour): v.details.get(MOST_ROWS, 0) for v in self._store.verdicts(Level.STRUCTURAL)}
         for item in work.states:
             partial = self._is_partial(state, item.table, item.hour)
             found = structural_verdict(self._reader, self._contract, item.table, item.hour, snapshots, partial)
-            verdicts.append(self._forgiven(state, remember_rows(found, most.get((item.table, item.hour), 0))))
+            found = remember_rows(found, most.get((item.table, item.hour), 0))
+            verdicts.append(with_gaps(self._forgiven(state, found), gaps.get(item.table, ())))
             log.info("structural %s: %s", verdicts[-1].status, verdicts[-1].reason)
         return verdicts
 

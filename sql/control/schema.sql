@@ -29,3 +29,18 @@ CREATE TABLE IF NOT EXISTS job_run (
   submitted_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS job_run_name ON job_run (name, submitted_at DESC);
+
+-- What the ingester says that it missed of a stream: first_seen_ms is empty until an event came again, closed_at until the
+-- gap is over. Both in ms of the exchange's clock. Closed without first_seen_ms: nothing was missed, or trades were
+-- fetched again. `code` stands where one code's trades are meant (causes refetch, unreachable).
+CREATE TABLE IF NOT EXISTS ingester_gap (
+  stream text NOT NULL,
+  code text NOT NULL,
+  last_seen_ms bigint NOT NULL,
+  first_seen_ms bigint,
+  cause text NOT NULL,
+  codes integer NOT NULL,
+  opened_at timestamptz NOT NULL DEFAULT now(),
+  closed_at timestamptz,
+  PRIMARY KEY (stream, code, last_seen_ms)
+);

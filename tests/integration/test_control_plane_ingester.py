@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from upbit_lake.control_db import Connection, connect
 from upbit_lake.ingester_control import ControlError, SupervisorControl
 from upbit_lake.ingester_reconcile import ensure_running
 from upbit_lake.supervise_ingester import SUBJECT, Memory, supervise_ingester
+from upbit_lake.verdicts import IngesterGap, VerdictStore
 
 pytestmark = pytest.mark.engines
 
@@ -35,6 +38,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/metrics":
             self.send_response(200); self.end_headers(); self.wfile.write((folder / "metrics").read_bytes())
+            return
+        if self.path == "/gaps":
+            self.send_response(200); self.end_headers(); self.wfile.write((folder / "gaps").read_bytes())
             return
         red = (folder / "red").exists()
         self.send_response(503 if red else 200); self.end_headers(); self.wfile.write(b"loop blocked" if red else b"ok")
@@ -63,6 +69,9 @@ class Supervised:
             "upbit_ingester_spool_records 5\nupbit_ingester_spool_oldest_seconds 1\n"
         )
 
+    def report(self, *gaps: dict[str, Any]) -> None:
+        (self.folder / "gaps").write_text(json.dumps(gaps))
+
     def word(self) -> str:
         return self.control.state().word
 
@@ -90,6 +99,7 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]
     control = SupervisorControl(str(folder / "sock"), "ingester")
     made = Supervised(folder, f"http://127.0.0.1:{port}", control)
     made.count(1, 1)
+    made.report()
     until("supervisord runs the process", lambda: _runs(made), 30, every_s=0.2)
     yield made
     daemon.terminate()
@@ -169,3 +179,50 @@ def test_a_process_that_always_dies_exhausts_its_budget_with_one_alarm(supervise
     assert ensure_running(supervised.control, supervised.url) == "unchanged"
     assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory()).text.startswith("healthy: ")
     assert open_incidents(db) == []
+
+
+def gap(stream: str, cause: str, last_seen_ms: int, first_seen_ms: int = 0, **more: str) -> dict[str, Any]:
+    """As the ingester reports it; 0 = still open."""
+    return {
+        "stream": stream,
+        "codes": 3,
+        "cause": cause,
+        "last_seen_ms": last_seen_ms,
+        "first_seen_ms": first_seen_ms,
+        "last_received_ms": last_seen_ms + 5,
+        "first_received_ms": first_seen_ms + 5,
+        **more,
+    }
+
+
+def test_what_the_ingester_missed_is_where_the_verification_finds_it(supervised: Supervised, db: Connection) -> None:
+    db.execute("TRUNCATE ingester_gap")
+    store = VerdictStore(db)
+
+    def missed(stream: str, *gaps: dict[str, Any]) -> list[IngesterGap]:
+        supervised.report(*gaps)
+        for _ in range(2):  # the second time nothing is new
+            supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory())
+        return store.ingester_gaps(stream)
+
+    opened, closed = gap("ticker", "silence", 1000), gap("ticker", "silence", 1000, 4000)
+    assert missed("ticker", opened) == [IngesterGap("", 1000, None, "silence")]
+    assert missed("ticker", closed, closed) == [IngesterGap("", 1000, 4000, "silence")]
+    assert missed("ticker", closed, gap("ticker", "connect", 5000)) == [
+        IngesterGap("", 1000, 4000, "silence"),
+        IngesterGap("", 5000, None, "connect"),
+    ]
+    assert missed("ticker", closed) == [IngesterGap("", 1000, 4000, "silence")], "nothing was missed after all"
+    assert missed("ticker", closed, gap("ticker", "connect", 5000))[1:] == [IngesterGap("", 5000, None, "connect")]
+    refetch = gap("trade", "refetch", 1000, code="KRW-BTC")
+    assert missed("trade", gap("trade", "down", 1000), refetch) == [
+        IngesterGap("", 1000, None, "down"),
+        IngesterGap("KRW-BTC", 1000, None, "refetch"),
+    ]
+    over = gap("trade", "down", 1000, 4000)
+    assert missed("trade", over, refetch) == [IngesterGap("KRW-BTC", 1000, None, "refetch")]
+    assert missed("trade", over, gap("trade", "unreachable", 1000, 3000, code="KRW-BTC")) == [
+        IngesterGap("KRW-BTC", 1000, 3000, "unreachable")
+    ]
+    assert missed("trade", over) == [IngesterGap("KRW-BTC", 1000, 3000, "unreachable")], "the report ends somewhere"
+    db.execute("TRUNCATE ingester_gap")

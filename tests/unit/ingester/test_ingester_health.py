@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from upbit_ingester import liveness
@@ -76,6 +77,33 @@ def test_a_loss_that_cost_nothing_leaves_no_trace(tmp_path: Path) -> None:
     tracker.dismiss()
     assert not tracker.seen(900, 905, 3)
     assert (recorded(tmp_path), Gaps(tmp_path).get("ticker")) == ([], None)
+
+
+def test_the_report_names_open_and_closed_gaps_and_trades_that_are_fetched_again(tmp_path: Path) -> None:
+    gaps = Gaps(tmp_path)
+    assert gaps.report({}) == []
+    closed = GapTracker("ticker", StreamMark(10, 11), gaps)
+    closed.seen(20, 21, 3)
+    GapTracker("orderbook", StreamMark(200, 205), gaps)
+    assert gaps.report({"KRW-BTC": 150}) == [
+        Gap("orderbook", 0, "down", 200, 0, 205, 0),
+        Gap("trade", 1, "refetch", 150, 0, 0, 0, "KRW-BTC"),
+        Gap("ticker", 3, "down", 10, 20, 11, 21),
+    ]
+
+
+def test_the_report_is_the_end_of_a_long_record_and_outlives_a_torn_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps = Gaps(tmp_path)
+    for number in range(1, 101):
+        gaps.record(Gap("ticker", 3, "silence", number, number + 1, 1, 1))
+    with (tmp_path / "gaps.jsonl").open("ab") as file:
+        file.write(b'{"stream":"tick')
+    monkeypatch.setattr("upbit_ingester.gaps.REPORTED_BYTES", 1000)
+    reported = [gap.last_seen_ms for gap in gaps.report({})]
+    assert 3 < len(reported) < 20
+    assert reported == list(range(100 - len(reported) + 1, 101))
 
 
 def test_a_broken_file_of_open_gaps_is_no_obstacle(tmp_path: Path) -> None:
