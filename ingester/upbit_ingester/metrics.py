@@ -26,6 +26,7 @@ class Metrics:
     acknowledged: Counter[str] = field(default_factory=Counter)
     dead_lettered: Counter[str] = field(default_factory=Counter)
     shed: Counter[str] = field(default_factory=Counter)
+    expired: Counter[str] = field(default_factory=Counter)
     unknown_fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stream, field)
     reconnects: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stream, cause)
     error_frames: Counter[str] = field(default_factory=Counter)
@@ -69,9 +70,10 @@ _BY_STREAM = (
     ("acknowledged", "Records acknowledged by Kafka"),
     ("dead_lettered", "Frames that did not pass the gate"),
     ("shed", "Frames dropped because the spool reached its bound"),
+    ("expired", "Records dropped because they waited in the spool for longer than its bound of age"),
     ("duplicates", "Frames dropped because the stream's other socket had brought them"),
     ("error_frames", "Error frames of the exchange"),
-    ("gaps", "Gaps recorded in gaps.jsonl"),
+    ("gaps", "Gaps recorded in gaps.jsonl, those of expired records aside"),
 )
 
 

@@ -60,7 +60,9 @@ class Pump(threading.Thread):
         state: State,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        chore: Callable[[], None] = lambda: None,
     ) -> None:
+        """`chore` needs the spools and is done about once a second."""
         super().__init__(name="pump", daemon=True)
         self._settings = settings
         self._lanes = lanes
@@ -68,6 +70,7 @@ class Pump(threading.Thread):
         self._state = state
         self._metrics = metrics
         self._clock = clock
+        self._chore = chore
         self._inbox: deque[Item] = deque()
         self._waiting: dict[str, list[Item]] = {name: [] for name in lanes}  # taken and not in the spool yet
         self._offered_bytes = 0
@@ -201,6 +204,7 @@ class Pump(threading.Thread):
         self._next_housekeeping_s = now + HOUSEKEEPING_S
         for lane in self._lanes.values():
             self._attempt(lane.spool.roll)
+        self._attempt(self._chore)
         if self._state_changed:
             self._attempt(self._save_state)
 

@@ -1,10 +1,11 @@
 """A segment file of the spool, and a record's place in it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from upbit_ingester.record import Record
+from upbit_ingester.record import Record, decode_all
 
 MAGIC = b"UPSPOOL1"
 
@@ -27,6 +28,12 @@ class Segment:
         self.records += records
         self.unacknowledged += records
         self.size += size
+
+    def waiting(self) -> Iterator[Record]:
+        """The records that Kafka has not acknowledged, from the file."""
+        for index, (record, _) in enumerate(decode_all(self.path.read_bytes(), len(MAGIC))):
+            if not self.acknowledged[index]:
+                yield record
 
 
 class Entry(NamedTuple):

@@ -22,6 +22,7 @@ from upbit_ingester.backoff import Backoff, Budgets
 from upbit_ingester.continuity import Shared
 from upbit_ingester.delivery import Delivery, Lane, producer_settings
 from upbit_ingester.endpoints import Endpoints, Health
+from upbit_ingester.expiry import Expiry
 from upbit_ingester.gaps import Gap, Gaps
 from upbit_ingester.liveness import Pulse, Watchdog
 from upbit_ingester.markets import Markets
@@ -57,6 +58,7 @@ class Service:
         self._settings = settings
         self._lock = _lock(settings)
         self._metrics = Metrics()
+        self._gaps = Gaps(settings.spool_dir)
         state_path = settings.spool_dir / "state.json"
         try:
             kept = states.load(state_path)
@@ -71,8 +73,8 @@ class Service:
             partial(self._delivery, list(lanes.values())),
             kept,
             self._metrics,
+            chore=Expiry(lanes.values(), settings.spool_max_age_s, self._gaps, self._metrics).look,
         )
-        self._gaps = Gaps(settings.spool_dir)
         self._stopping = asyncio.Event()
         self._loop_heartbeat_s = time.monotonic()
         self._endpoints = self._bind()

@@ -27,6 +27,7 @@ _OURS = (
     "INGESTER_HTTP_PORT",
     "INGESTER_SPOOL_DIR",
     "INGESTER_SPOOL_MAX_MB",
+    "INGESTER_SPOOL_MAX_AGE_H",
     "INGESTER_SPOOL_SYNC_MS",
     "INGESTER_IN_FLIGHT_MB",
     "INGESTER_SILENCE_S",
@@ -57,6 +58,7 @@ class Settings:
     http_port: int
     spool_dir: Path
     spool_max_bytes: int
+    spool_max_age_s: float
     spool_sync_s: float
     in_flight_max_bytes: int
     silence_s: float
@@ -87,6 +89,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         http_port=_integer(environment, "INGESTER_HTTP_PORT", 18090, 1, 65535),
         spool_dir=_spool_dir(environment.get("INGESTER_SPOOL_DIR", "")),
         spool_max_bytes=_integer(environment, "INGESTER_SPOOL_MAX_MB", 4096, 64, 1_048_576) * MIB,
+        spool_max_age_s=_integer(environment, "INGESTER_SPOOL_MAX_AGE_H", 168, 1, 8760) * 3600.0,
         spool_sync_s=_integer(environment, "INGESTER_SPOOL_SYNC_MS", 20, 1, 1000) / 1000,
         in_flight_max_bytes=_integer(environment, "INGESTER_IN_FLIGHT_MB", 32, 16, 240) * MIB,
         silence_s=float(_integer(environment, "INGESTER_SILENCE_S", 45, 1, 45)),

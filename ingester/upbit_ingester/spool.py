@@ -11,13 +11,14 @@ passed in.
 import contextlib
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from pathlib import Path
 
+from upbit_ingester.adoption import adopt
 from upbit_ingester.disk import sync_directory
-from upbit_ingester.record import Record, decode_all, encode, is_torn, salvage
+from upbit_ingester.record import Record, decode_all, encode
 from upbit_ingester.segment import MAGIC, Entry, Segment
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -30,9 +31,17 @@ log = logging.getLogger(__name__)
 class Spool:
     """The log of one topic in `directory`."""
 
-    def __init__(self, directory: Path, clock: Callable[[], float], segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Callable[[], float],
+        segment_bytes: int = SEGMENT_BYTES,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`wall_clock` (seconds since the epoch) tells how old the files of an earlier run are."""
         self._directory = directory
         self._clock = clock
+        self._wall_clock = wall_clock
         self._segment_bytes = segment_bytes
         self._segments: deque[Segment] = deque()
         self._file: int | None = None  # the file of the last segment while it is open for appending
@@ -61,42 +70,19 @@ class Spool:
             self._cursor_segment = self._segments[0]
 
     def _adopt(self, path: Path) -> None:
-        data = path.read_bytes()
-        ends = [end for _, end in decode_all(data, len(MAGIC))] if data.startswith(MAGIC) else []
-        size = ends[-1] if ends else len(MAGIC)
-        if _is_damaged(data, size):
-            ends, size = self._rescue(path, data)
-        elif size < len(data) or not data.startswith(MAGIC):
-            self.torn_tails += 1
-            log.warning("spool %s: cut %d torn bytes at offset %d", path, len(data) - min(size, len(data)), size)
-            os.truncate(path, min(size, len(data)))
-        if not ends:
-            path.unlink()
-            return
-        segment = Segment(path, len(MAGIC), self._clock(), sealed=True)
-        segment.grow(len(ends), size - len(MAGIC))
-        self._segments.append(segment)
-        self.unacknowledged += len(ends)
-        self.bytes += segment.size
-
-    def _rescue(self, path: Path, data: bytes) -> tuple[list[int], int]:
-        """Keep the damaged file as `.broken`, put what can be read of it in its place; (ends of records, size)."""
-        self.damaged += 1
-        aside = path.with_suffix(".broken")
-        readable = [encode(record) for record in salvage(data)]
-        fresh = path.with_suffix(".rescued")
-        fresh.write_bytes(MAGIC + b"".join(readable))
-        aside.write_bytes(data)
-        fresh.replace(path)
-        log.error("spool %s: is damaged, kept as %s; %d records can be read", path, aside.name, len(readable))
-        ends = list(accumulate(map(len, readable), initial=len(MAGIC)))[1:]
-        return ends, ends[-1] if ends else len(MAGIC)
+        age_s = max(0.0, self._wall_clock() - path.stat().st_mtime)
+        found = adopt(path, self._clock() - age_s)
+        self.torn_tails += found.torn
+        self.damaged += found.damaged
+        if found.segment is not None:
+            self._segments.append(found.segment)
+            self.unacknowledged += found.segment.records
+            self.bytes += found.segment.size
 
     def left_over(self) -> Iterator[Record]:
-        """Every record that is in the log now, oldest first."""
+        """Every record that is in the log and not acknowledged, oldest first."""
         for segment in list(self._segments):
-            for record, _ in decode_all(segment.path.read_bytes(), len(MAGIC)):
-                yield record
+            yield from segment.waiting()
 
     # -- appending -----------------------------------------------------------------------------------------------
 
@@ -219,7 +205,7 @@ class Spool:
         while self._cursor_segment is not None:
             segment = self._cursor_segment
             self._load(segment)
-            at_end = self._cursor_segment_is_last(segment)
+            at_end = self._following(segment) is None
             if self._tail:
                 # Complete only when the tail reaches the end of the log: later appends join it then.
                 self._tail_complete = at_end and self._tail[-1].end == segment.size
@@ -245,9 +231,6 @@ class Spool:
             index += 1
             if self._tail_bytes > TAIL_BYTES:
                 return
-
-    def _cursor_segment_is_last(self, segment: Segment) -> bool:
-        return not self._segments or segment is self._segments[-1] or self._following(segment) is None
 
     def _following(self, segment: Segment) -> Segment | None:
         """The oldest segment younger than `segment`, which may be trimmed already."""
@@ -288,6 +271,22 @@ class Spool:
             except OSError as error:
                 log.error("spool %s: cannot be deleted (%s); the next start sends it again", segment.path, error)
 
+    # -- dropping ------------------------------------------------------------------------------------------------
+
+    def aged(self, max_age_s: float) -> list[Segment]:
+        """Segments whose records have waited for more than `max_age_s`, oldest first."""
+        before_s = self._clock() - max_age_s
+        return [s for s in self._segments if s.sealed and s.unacknowledged and s.created_s < before_s]
+
+    def discard(self, segment: Segment) -> None:
+        """Give up what `segment`, a sealed one, holds; the caller has said so. What is in flight may still arrive."""
+        self.unacknowledged -= segment.unacknowledged
+        segment.unacknowledged = 0
+        segment.acknowledged[:] = b"\x01" * segment.records  # a late acknowledgement changes nothing
+        self._tail = deque(entry for entry in self._tail if entry.segment is not segment)
+        self._tail_bytes = sum(len(entry.record.value) for entry in self._tail)
+        self._trim(segment)
+
     def oldest_s(self) -> float | None:
         """Age in seconds of the oldest segment that holds something unacknowledged; None when there is none."""
         # Asked by the threads of /metrics and /readyz: the copy is one step of the interpreter.
@@ -297,10 +296,3 @@ class Spool:
     def close(self) -> None:
         """Seal what is open; what is acknowledged is deleted, the rest waits for the next start."""
         self._seal()
-
-
-def _is_damaged(data: bytes, size: int) -> bool:
-    """Is there more wrong with a segment than a torn end behind its first `size` bytes?"""
-    if not data.startswith(MAGIC):
-        return not MAGIC.startswith(data)
-    return size < len(data) and not is_torn(data[size:])

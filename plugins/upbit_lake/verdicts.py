@@ -80,7 +80,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class IngesterGap:
-    """What the ingester missed of a stream (exchange's clock). Open: `first_seen_ms` is None; one `code`, or '' for all."""
+    """What the ingester missed of a stream, by the exchange's clock; `first_seen_ms` None: open; `code` "": all."""
 
     code: str
     last_seen_ms: int

@@ -5,49 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
+from tests.unit.ingester.spool_records import Clock, acknowledge, files, numbers, record, send_all
 from upbit_ingester import spool as spools
 from upbit_ingester.record import Record, decode_all, encode
-from upbit_ingester.segment import MAGIC, Entry
+from upbit_ingester.segment import MAGIC
 from upbit_ingester.spool import Spool
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def record(number: int, size: int = 20) -> Record:
-    return Record(b"KRW-BTC", (("source", b"ws"), ("frame", b"%d" % number)), b"%d" % number + b"x" * size)
-
-
-def send_all(spool: Spool) -> list[Entry]:
-    entries = []
-    for entry in spool.unsent():
-        spool.sent(entry)
-        entries.append(entry)
-    return entries
-
-
-def acknowledge(spool: Spool, entries: list[Entry]) -> None:
-    for entry in entries:
-        spool.acknowledge(entry.segment, entry.number)
-
-
-def numbers(entries: list[Entry]) -> list[int]:
-    return [int(dict(entry.record.headers)["frame"]) for entry in entries]
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.glob("*.seg"))
 
 
 def test_records_come_back_whole(tmp_path: Path) -> None:
@@ -228,73 +191,3 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.seg").write_bytes(b"mine")
     assert Spool(tmp_path, Clock()).unacknowledged == 0
     assert (tmp_path / "notes.seg").read_bytes() == b"mine"
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("append"), st.integers(1, 6)),
-        st.tuples(st.just("send"), st.integers(1, 8)),
-        st.tuples(st.just("acknowledge"), st.integers(0, 10)),
-        st.tuples(st.just("fail"), st.just(0)),
-        st.tuples(st.just("age"), st.just(0)),
-        st.tuples(st.just("kill"), st.just(0)),
-    ),
-    max_size=60,
-)
-
-
-class Model:
-    """A spool under test, what is in flight of it, and what was acknowledged."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory, self.clock = directory, Clock()
-        self.spool = Spool(directory, self.clock, segment_bytes=300)
-        self.next_number = 0
-        self.in_flight: list[Entry] = []
-        self.acknowledged: set[int] = set()
-
-    def append(self, count: int) -> None:
-        self.spool.append([record(self.next_number + n) for n in range(count)])
-        self.next_number += count
-
-    def send(self, count: int) -> None:
-        limit = len(self.in_flight) + count
-        for entry in self.spool.unsent():
-            if len(self.in_flight) >= limit:
-                break
-            self.spool.sent(entry)
-            self.in_flight.append(entry)
-        assert numbers(self.in_flight) == sorted(numbers(self.in_flight))
-
-    def acknowledge(self, count: int) -> None:
-        acknowledge(self.spool, self.in_flight[:count])
-        self.acknowledged.update(numbers(self.in_flight[:count]))
-        del self.in_flight[:count]
-
-    def fail(self, _: int) -> None:
-        self.in_flight.clear()
-        self.spool.rewind()
-
-    def age(self, _: int) -> None:
-        self.clock.now_s += spools.SEGMENT_AGE_S
-        self.spool.roll()
-
-    def kill(self, _: int) -> None:
-        self.in_flight.clear()
-        self.spool = Spool(self.directory, self.clock, segment_bytes=300)
-
-
-@given(STEPS)
-@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_happens_every_record_is_acknowledged_in_order(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
-) -> None:
-    model = Model(tmp_path_factory.mktemp("spool"))
-    for step, count in steps:
-        getattr(model, step)(count)
-    model.send(10**9)
-    model.acknowledge(10**9)
-    assert model.acknowledged == set(range(model.next_number))
-    assert model.spool.unacknowledged == 0
-    model.spool.close()
-    assert files(model.directory) == []
