@@ -45,13 +45,15 @@ class Judgement:
 class Counters:
     """What the ingester counts, by stream.
 
-    `handled` are frames that were spooled, sent to the dead letters or shed because the spool is full (`shed`).
+    `handled` are frames that were spooled, sent to the dead letters or shed because the spool is full. `dropped` are
+    those that were shed and those that waited for too long. `missing`: codes that sent no SNAPSHOT when asked for one.
     `silent_s`: seconds since the last frame. `undelivered_s`: age (s) of the oldest record that Kafka did not take.
     """
 
     received: Mapping[str, float] = field(default_factory=dict)
     handled: Mapping[str, float] = field(default_factory=dict)
-    shed: Mapping[str, float] = field(default_factory=dict)
+    dropped: Mapping[str, float] = field(default_factory=dict)
+    missing: Mapping[str, float] = field(default_factory=dict)
     silent_s: Mapping[str, float] = field(default_factory=dict)
     undelivered: float = 0.0
     undelivered_s: float = 0.0
@@ -94,13 +96,17 @@ def _outside(counters: Counters, before: Counters) -> Judgement:
             f"Kafka takes nothing: {counters.undelivered:.0f} records spooled, the oldest for "
             f"{counters.undelivered_s:.0f} s"
         )
-    shed, known = sum(counters.shed.values()), sum(before.shed.values())
-    if shed != known and shed:
+    dropped, known = sum(counters.dropped.values()), sum(before.dropped.values())
+    if dropped != known and dropped:
         # A smaller sum is a new process's: all of it is new.
-        problems.append(f"the spool is full: {shed - known if shed > known else shed:.0f} frames were shed")
+        new = dropped - known if dropped > known else dropped
+        problems.append(f"the spool is at its bound: {new:.0f} frames were dropped")
     silent = silent_streams(counters.silent_s)
     if silent:
         problems.append(f"the exchange is silent: {', '.join(silent)}")
+    missing = [f"{codes:.0f} of {stream}" for stream, codes in sorted(counters.missing.items()) if codes]
+    if missing:
+        problems.append(f"codes without a SNAPSHOT: {', '.join(missing)}")
     if problems:
         return Judgement(Verdict.ALARM, "; ".join(problems))
     return Judgement(Verdict.HEALTHY, f"{sum(counters.received.values()):.0f} frames received, all spooled")
@@ -139,7 +145,8 @@ def parse_counters(text: str) -> Counters:
     return Counters(
         received=by_stream.get("received_total", {}),
         handled=_sum(by_stream, "spooled_total", "dead_lettered_total", "shed_total"),
-        shed=by_stream.get("shed_total", {}),
+        dropped=_sum(by_stream, "shed_total", "expired_total"),
+        missing=by_stream.get("missing_snapshots", {}),
         silent_s=by_stream.get("last_received_age_seconds", {}),
         undelivered=plain.get("spool_records", 0.0),
         undelivered_s=plain.get("spool_oldest_seconds", 0.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from upbit_lake import alarms, budget, ingester_gaps
@@ -35,7 +35,11 @@ class Memory:
         """The memory that `to_json` gave, or an empty one."""
         if not isinstance(data, Mapping):
             return cls()
-        counters = Counters(**data["counters"]) if data.get("counters") else None
+        known = {one.name for one in fields(Counters)}
+        kept = {
+            name: value for name, value in (data.get("counters") or {}).items() if name in known
+        }  # another version's
+        counters = Counters(**kept) if kept else None
         return cls([float(at) for at in data.get("restarts", ())], counters)
 
     def to_json(self) -> dict[str, Any]:

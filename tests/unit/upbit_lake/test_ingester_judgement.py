@@ -40,7 +40,9 @@ def test_what_is_dead_is_restarted(word: str) -> None:
         # A few quiet codes: no trade for minutes, while their books move.
         (Observation(RUNS, True, counters=counters(silent_s={"trade": 500, "orderbook": 1})), Verdict.HEALTHY),
         (Observation(RUNS, True, counters=counters(silent_s={"trade": 5000, "orderbook": 1})), Verdict.ALARM),
-        (Observation(RUNS, True, counters=counters(shed={"orderbook": 5})), Verdict.ALARM),
+        (Observation(RUNS, True, counters=counters(dropped={"orderbook": 5})), Verdict.ALARM),
+        (Observation(RUNS, True, counters=counters(missing={"trade": 1})), Verdict.ALARM),
+        (Observation(RUNS, True, counters=counters(missing={"trade": 0})), Verdict.HEALTHY),
     ],
 )
 def test_verdicts(seen: Observation, verdict: Verdict) -> None:
@@ -48,9 +50,9 @@ def test_verdicts(seen: Observation, verdict: Verdict) -> None:
 
 
 def test_the_alarm_of_a_full_spool_ends_with_the_shedding() -> None:
-    seen = Observation(RUNS, True, counters=counters(shed={"orderbook": 5}))
-    assert judge(seen, Counters(shed={"orderbook": 5})).verdict is Verdict.HEALTHY
-    assert judge(seen, Counters(shed={"orderbook": 9})).verdict is Verdict.ALARM
+    seen = Observation(RUNS, True, counters=counters(dropped={"orderbook": 5}))
+    assert judge(seen, Counters(dropped={"orderbook": 5})).verdict is Verdict.HEALTHY
+    assert judge(seen, Counters(dropped={"orderbook": 9})).verdict is Verdict.ALARM
 
 
 def test_a_new_process_counts_from_zero_and_is_not_stuck() -> None:
@@ -68,15 +70,19 @@ def test_frames_that_all_go_to_the_dead_letters_are_handled() -> None:
             'upbit_ingester_dead_lettered_total{stream="trade"} 10.0',
             'upbit_ingester_reconnects_total{cause="reset",stream="trade"} 1.0',
             'upbit_ingester_last_received_age_seconds{stream="trade"} 0.5',
+            'upbit_ingester_shed_total{stream="orderbook"} 3.0',
+            'upbit_ingester_expired_total{stream="orderbook"} 4.0',
+            'upbit_ingester_missing_snapshots{stream="ticker"} 2.0',
             "upbit_ingester_spool_records 7.0",
             "upbit_ingester_spool_oldest_seconds 1.5e+00",
         ]
     )
     found = parse_counters(text)
     assert found.received == {"trade": 12.0}
-    assert found.handled == {"trade": 12.0}
+    assert found.handled == {"trade": 12.0, "orderbook": 3.0}
     assert (found.undelivered, found.undelivered_s) == (7.0, 1.5)
     assert found.silent_s == {"trade": 0.5}
+    assert (found.dropped, found.missing) == ({"orderbook": 7.0}, {"ticker": 2.0})
 
 
 def test_supervisord_s_words() -> None:
