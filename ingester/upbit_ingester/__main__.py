@@ -4,11 +4,10 @@ delivered, 1 stopped with records left in the spool, 2 wrong settings, 70 ended 
 import logging
 import os
 import sys
-import time
 
 import uvloop
 
-from upbit_ingester import settings
+from upbit_ingester import logs, settings
 from upbit_ingester.service import Service
 
 EXIT_SETTINGS = 2
@@ -20,7 +19,7 @@ def main() -> int:
         loaded = settings.load(os.environ)
         if sys.argv[1:] == ["--check"]:
             return 0
-        _log_to_stderr(loaded.log_level)
+        logs.set_up(loaded.log_level, loaded.log_format)
         return uvloop.run(_run(loaded))
     except settings.SettingsError as error:
         print(f"upbit_ingester: {error}", file=sys.stderr)
@@ -29,21 +28,6 @@ def main() -> int:
 
 async def _run(loaded: settings.Settings) -> int:
     return await Service(loaded).run()
-
-
-def _log_to_stderr(level: str) -> None:
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("websockets").setLevel(logging.WARNING)
-    logging.getLogger("librdkafka").addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Failed connects come a second time through the producer's error callback, which says them once a minute."""
-    return "FAIL [" not in record.getMessage()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from upbit_ingester import contract
+from upbit_ingester import contract, logs
 from upbit_ingester.contract import Contract
 from upbit_ingester.frames import STRUCTS
 
@@ -32,6 +32,7 @@ _OURS = (
     "INGESTER_IN_FLIGHT_MB",
     "INGESTER_SILENCE_S",
     "INGESTER_LOG_LEVEL",
+    "INGESTER_LOG_FORMAT",
 )
 _KNOWN = (*_OURS, *_OTHERS)
 _CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
@@ -63,6 +64,7 @@ class Settings:
     in_flight_max_bytes: int
     silence_s: float
     log_level: str
+    log_format: str
     contract: Contract
 
 
@@ -94,6 +96,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         in_flight_max_bytes=_integer(environment, "INGESTER_IN_FLIGHT_MB", 32, 16, 240) * MIB,
         silence_s=float(_integer(environment, "INGESTER_SILENCE_S", 45, 1, 45)),
         log_level=_one_of(environment, "INGESTER_LOG_LEVEL", "INFO", _LOG_LEVELS),
+        log_format=_one_of(environment, "INGESTER_LOG_FORMAT", logs.TEXT, logs.FORMATS),
         contract=pipeline,
     )
 
