@@ -76,12 +76,11 @@ def supervise_ingester(
         alarms.open_alarm(db, SUBJECT, str(error))
         return Outcome(str(error), failed=True)
     memory.counters = seen.counters
-    if seen.live is not None:
-        ingester_gaps.take_over(db, url)
     if judgement.verdict is Verdict.RESTART:
         return _restart_within_budget(control, url, bounds, db, memory, judgement, clock())
     if judgement.verdict is Verdict.WAITING:
         return Outcome(f"waiting: {judgement.reason}")
+    ingester_gaps.take_over(db, url)
     # What is wrong around a healthy ingester is an alarm, never a reason to restart it.
     alarms.settle(db, SUBJECT, judgement.reason if judgement.verdict is Verdict.ALARM else None)
     return Outcome(f"{judgement.verdict}: {judgement.reason}")
