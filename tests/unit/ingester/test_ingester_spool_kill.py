@@ -1,0 +1,143 @@
+"""A spool whose process is killed at every single byte that it writes, with the real calls cut short there.
+
+What `append` returned for is kept and sent in order; of the append that was cut a beginning may be kept; nothing else
+comes out. The integration test kills the real process; here no byte is left out.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from upbit_ingester.record import Record
+from upbit_ingester.segment import Entry
+from upbit_ingester.spool import Spool
+
+SEGMENT_BYTES = 200  # three or four records: the run below goes through several segments
+
+
+class KilledError(BaseException):
+    """The process ends here: no `except` of the spool may run."""
+
+
+def record(number: int) -> Record:
+    return Record(b"KRW-BTC", (("frame", b"%d" % number),), b"%d" % number + b"x" * (number % 7 * 9))
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return [int(dict(record.headers)["frame"]) for record in records]
+
+
+@contextmanager
+def killed_after(budget: int, patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The process dies once it has written `budget` bytes: the write that crosses it is torn. Yields [bytes left]."""
+    left = [budget]
+    really = {"write": os.write, "pwrite": os.pwrite}
+
+    def torn(data: bytes | memoryview) -> bytes:
+        fits = bytes(data)[: left[0]]
+        left[0] -= len(fits)
+        return fits
+
+    def write(handle: int, data: bytes) -> int:
+        return _or_die(really["write"](handle, torn(data)), data)
+
+    def pwrite(handle: int, data: memoryview, at: int) -> int:
+        return _or_die(really["pwrite"](handle, torn(data), at), data)
+
+    with patch.context() as patched:
+        patched.setattr(os, "write", write)
+        patched.setattr(os, "pwrite", pwrite)
+        yield left
+
+
+def _or_die(written: int, data: bytes | memoryview) -> int:
+    if written < len(data):
+        raise KilledError
+    return written
+
+
+@dataclass
+class Run:
+    """Appends, sends and acknowledges; `kept` = appended for certain, `started` = at the most."""
+
+    directory: Path
+    kept: int = 0
+    started: int = 0
+    acknowledged: set[int] = field(default_factory=set)
+
+    def go(self) -> None:
+        spool = Spool(self.directory, lambda: 0.0, SEGMENT_BYTES)
+        for count in (1, 3, 2, 5, 1, 4):
+            self.started = self.kept + count
+            spool.append([record(n) for n in range(self.kept, self.started)])
+            self.kept = self.started
+            for entry in list(self._sent(spool))[:2]:  # the rest is in flight when the process dies
+                spool.acknowledge(entry.segment, entry.number)
+                self.acknowledged.add(numbers([entry.record])[0])
+
+    @staticmethod
+    def _sent(spool: Spool) -> Iterator[Entry]:
+        for entry in spool.unsent():
+            spool.sent(entry)
+            yield entry
+
+
+def bytes_of_a_whole_run(folder: Path, patch: pytest.MonkeyPatch) -> int:
+    with killed_after(10**9, patch) as left:
+        Run(folder).go()
+    return 10**9 - left[0]
+
+
+def test_a_kill_at_any_byte_keeps_what_was_appended_and_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bytes_of_a_whole_run(tmp_path / "whole", monkeypatch)
+    assert len(list((tmp_path / "whole").glob("*.seg"))) > 2
+    for budget in range(whole):
+        run = Run(tmp_path / str(budget))
+        with killed_after(budget, monkeypatch), pytest.raises(KilledError):
+            run.go()
+        again = Spool(run.directory, lambda: 0.0, SEGMENT_BYTES)
+        left = numbers(list(again.left_over()))
+        assert left == sorted(set(left)), budget
+        assert set(range(run.kept)) <= {*left, *run.acknowledged}, budget
+        assert set(left) <= set(range(run.started)), budget
+        assert again.damaged == 0, budget
+        again.append([record(99)])
+        entries = list(Run._sent(again))
+        assert numbers([entry.record for entry in entries]) == [*left, 99], budget
+        third = Spool(run.directory, lambda: 0.0, SEGMENT_BYTES)
+        assert (third.torn_tails, numbers(list(third.left_over()))) == (0, [*left, 99]), budget
+
+
+@pytest.mark.parametrize("cut", ["oldest", "middle", "youngest"])
+def test_a_file_cut_at_any_byte_costs_its_own_end_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    """A file system may lose the end of any file, not only of the one that was written last."""
+    Run(tmp_path / "whole").go()
+    paths = sorted((tmp_path / "whole").glob("*.seg"))
+    victim = paths[{"oldest": 0, "middle": len(paths) // 2, "youngest": -1}[cut]]
+    whole = numbers(list(Spool(tmp_path / "whole", lambda: 0.0).left_over()))
+    inside = numbers(list(_only(victim, tmp_path / "one").left_over()))
+    for length in range(victim.stat().st_size):
+        directory = tmp_path / f"{cut}{length}"
+        directory.mkdir()
+        for path in paths:
+            data = path.read_bytes()
+            (directory / path.name).write_bytes(data[:length] if path == victim else data)
+        left = numbers(list(Spool(directory, lambda: 0.0).left_over()))
+        lost = [number for number in whole if number not in left]
+        assert left == [number for number in whole if number not in lost], length
+        assert lost == inside[len(inside) - len(lost) :], length
+        assert lost, "a cut file has lost something"
+
+
+def _only(path: Path, directory: Path) -> Spool:
+    directory.mkdir()
+    (directory / path.name).write_bytes(path.read_bytes())
+    return Spool(directory, lambda: 0.0)
