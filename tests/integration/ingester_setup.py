@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -48,6 +48,22 @@ def end_offset(consumer: Consumer, place: TopicPartition) -> tuple[int, ...]:
         return ()
 
 
+class Place(NamedTuple):
+    """Where a frame stood on the wire: of which start of an ingester, on its how-manieth connection, as which frame."""
+
+    run: int
+    connection: int
+    frame: int
+
+
+def place_of(headers: dict[str, bytes]) -> Place | None:
+    """The place that a record's headers name; None for a trade fetched by REST."""
+    if headers["source"] == b"rest":
+        return None
+    run, _, connection = headers["conn"].decode().split("-")
+    return Place(int(run, 16), int(connection), int(headers["frame"]))
+
+
 @dataclass
 class Kept:
     """What the topics hold of a stream: REALTIME keys, the raw bytes of each, and who brought them."""
@@ -55,6 +71,8 @@ class Kept:
     values: dict[Key, set[bytes]] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
     null_keys: int = 0
+    order: dict[str, list[Place]] = field(default_factory=dict)  # per code, as the topic holds what sockets brought
+    live: dict[Place, Key] = field(default_factory=dict)  # the REALTIME ones of these
 
 
 class Setup:
@@ -69,6 +87,7 @@ class Setup:
         self.contract.write_text(text.replace('"upbit-', f'"{self.prefix}-'), encoding="utf-8")
         self.exchange_port, self.port = free_port(), free_port()
         self.ingester: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
         self.create_topics()
         options = ("--port", str(self.exchange_port), "--ledger", str(folder / "ledger"), "--no-rate-limit")
         self.exchange = self._start("upbit_exchange", "exchange", *options, *source)
@@ -89,14 +108,21 @@ class Setup:
         source = "exchange" if package == "upbit_exchange" else "ingester"
         own = {name: value for name, value in os.environ.items() if not name.startswith(("UPBIT_", "INGESTER_"))}
         with (self.folder / f"{folder}.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", package, *arguments],
                 env={**own, "PYTHONPATH": str(REPOSITORY / source), **environment},
                 stdout=log,
                 stderr=log,
             )
+        self._processes.append(process)
+        return process
 
     def start_ingester(self, **environment: str) -> None:
+        self.launch_ingester(**environment)
+        until("every stream brings data", lambda: all(self.metric("received_total", s) for s in STREAMS), 60, 0.5)
+
+    def launch_ingester(self, **environment: str) -> None:
+        """Without waiting until it works."""
         ours = {
             "UPBIT_WEBSOCKET_URL": f"ws://127.0.0.1:{self.exchange_port}/websocket/v1",
             "UPBIT_REST_URL": f"http://127.0.0.1:{self.exchange_port}/v1",
@@ -106,7 +132,6 @@ class Setup:
             "INGESTER_SPOOL_DIR": str(self.folder / "spool"),
         }
         self.ingester = self._start("upbit_ingester", "ingester", **{**ours, **environment})
-        until("every stream brings data", lambda: all(self.metric("received_total", s) for s in STREAMS), 60, 0.5)
 
     @staticmethod
     def _answers(url: str) -> bool:
@@ -132,10 +157,19 @@ class Setup:
         found = re.findall(r'_reconnects_total\{cause="silence",stream="\w+"\} (\S+)', self.get("/metrics")[1])
         return int(min(map(float, found))) if len(found) == len(STREAMS) else 0
 
+    def _exchange_status(self) -> dict[str, Any]:
+        answer = requests.get(f"http://127.0.0.1:{self.exchange_port}/_local/status", timeout=5)
+        return dict(answer.json())
+
     def ended(self) -> bool:
         """The recording was published to its last line."""
-        status = requests.get(f"http://127.0.0.1:{self.exchange_port}/_local/status", timeout=5)
-        return bool(status.json()["ended"])
+        return bool(self._exchange_status()["ended"])
+
+    def let_pass(self, seconds: float) -> None:
+        """Return when the exchange has published for `seconds` more."""
+        end_ms = self._exchange_status()["clock_ms"] + seconds * 1000
+        what = f"{seconds:.0f} s of the exchange"
+        until(what, lambda: self._exchange_status()["clock_ms"] >= end_ms, seconds + 60, 0.2)
 
     def stop_ingester(self) -> int:
         assert self.ingester is not None
@@ -184,11 +218,21 @@ class Setup:
             if frame["stream_type"] == "REALTIME":
                 kept.values.setdefault(key_of(stream, frame), set()).add(message.value())
                 kept.sources.add(headers["source"].decode())
+            self._note_place(kept, stream, headers, frame)
         return kept
 
+    @staticmethod
+    def _note_place(kept: Kept, stream: str, headers: dict[str, bytes], frame: dict[str, Any]) -> None:
+        if (place := place_of(headers)) is None:
+            return
+        kept.order.setdefault(frame["code"], []).append(place)
+        if frame["stream_type"] == "REALTIME":
+            kept.live[place] = key_of(stream, frame)
+
     def close(self) -> None:
-        for process in (self.ingester, self.exchange):
-            if process is not None and process.poll() is None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
 

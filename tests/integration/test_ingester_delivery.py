@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from local.parts.kafka import all_brokers_answer
-from local.supervision import Supervisor
 from tests.home import Home
+from tests.integration.brokers import Brokers
+from tests.integration.ingester_invariants import segments
 from tests.integration.ingester_setup import (
     REPOSITORY,
     STREAMS,
@@ -30,8 +29,6 @@ from upbit_exchange.market import LocalMarket
 
 pytestmark = pytest.mark.engines
 
-BROKERS = ("kafka-1", "kafka-2", "kafka-3")
-
 
 @pytest.fixture
 def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
@@ -40,25 +37,6 @@ def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         yield setup
     finally:
         setup.close()
-
-
-def stop_brokers(setup: Setup) -> None:
-    """All three at once: an orderly stop of the last one would wait a minute for a quorum that is gone."""
-    supervisor = Supervisor(setup.home.places)
-    for name in BROKERS:
-        os.kill(int(supervisor.processes()[name]["pid"]), signal.SIGKILL)
-        supervisor.stop(name)
-
-
-def start_brokers(setup: Setup) -> None:
-    supervisor = Supervisor(setup.home.places)
-    for name in BROKERS:
-        supervisor.start_part(name)
-    until("the brokers answer", lambda: all_brokers_answer(setup.home.setting.ports), 120)
-
-
-def segments(setup: Setup) -> list[Path]:
-    return list((setup.folder / "spool").glob("*/*.seg"))
 
 
 @pytest.mark.parametrize("setup", [1500], indirect=True)
@@ -77,24 +55,6 @@ def test_kill_9_in_a_burst_loses_no_trade(setup: Setup) -> None:
         assert_missing_only_in_gaps(setup, stream)
         assert_bytes_are_the_exchanges(setup, stream)
     assert list(setup.records("dead-letter")) == []
-
-
-def test_an_outage_of_all_brokers_is_spooled_and_delivered(setup: Setup) -> None:
-    setup.start_ingester()
-    until("frames are acknowledged", lambda: setup.metric("acknowledged_total", "trade") > 50, 60, 0.5)
-    stop_brokers(setup)
-    received = setup.metric("received_total", "orderbook")
-    until("it goes on receiving", lambda: setup.metric("received_total", "orderbook") > received + 2000, 120)
-    assert setup.get("/livez")[0] == 200
-    assert setup.metric("spool_records") > 2000
-    start_brokers(setup)
-    kept = wait_for_every_trade(setup)
-    assert kept.sources == {"ws"}, "the socket was never lost, so nothing had to be fetched again"
-    assert setup.stop_ingester() == 0
-    assert segments(setup) == []
-    assert gaps_of(setup, "orderbook") == []
-    for stream in ("ticker", "orderbook"):
-        assert_missing_only_in_gaps(setup, stream)
 
 
 def record(path: Path) -> int:
@@ -130,12 +90,13 @@ def test_a_recording_that_has_ended_stays_quiet(kafka: Home, tmp_path: Path) -> 
 def test_sigterm_without_brokers_keeps_what_is_undelivered(setup: Setup) -> None:
     setup.start_ingester()
     until("frames are acknowledged", lambda: setup.metric("acknowledged_total", "trade") > 50, 60, 0.5)
-    stop_brokers(setup)
+    brokers = Brokers(setup.home)
+    brokers.stop()
     until("records wait", lambda: setup.metric("spool_records") > 500, 60, 0.5)
     assert setup.stop_ingester() == 1
     assert segments(setup) != []
     setup.start_ingester()
-    start_brokers(setup)
+    brokers.start()
     wait_for_every_trade(setup)
     assert setup.stop_ingester() == 0
     assert_missing_only_in_gaps(setup, "ticker")

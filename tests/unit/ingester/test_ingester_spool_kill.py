@@ -35,7 +35,7 @@ def numbers(records: list[Record]) -> list[int]:
 def killed_after(budget: int, patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The process dies once it has written `budget` bytes: the write that crosses it is torn. Yields [bytes left]."""
     left = [budget]
-    really = {"write": os.write, "pwrite": os.pwrite}
+    really_write, really_pwrite = os.write, os.pwrite
 
     def torn(data: bytes | memoryview) -> bytes:
         fits = bytes(data)[: left[0]]
@@ -43,10 +43,10 @@ def killed_after(budget: int, patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return fits
 
     def write(handle: int, data: bytes) -> int:
-        return _or_die(really["write"](handle, torn(data)), data)
+        return _or_die(really_write(handle, torn(data)), data)
 
     def pwrite(handle: int, data: memoryview, at: int) -> int:
-        return _or_die(really["pwrite"](handle, torn(data), at), data)
+        return _or_die(really_pwrite(handle, torn(data), at), data)
 
     with patch.context() as patched:
         patched.setattr(os, "write", write)
