@@ -87,7 +87,7 @@ class Setup:
         self.contract.write_text(text.replace('"upbit-', f'"{self.prefix}-'), encoding="utf-8")
         self.exchange_port, self.port = free_port(), free_port()
         self.ingester: subprocess.Popen[bytes] | None = None
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.create_topics()
         options = ("--port", str(self.exchange_port), "--ledger", str(folder / "ledger"), "--no-rate-limit")
         self.exchange = self._start("upbit_exchange", "exchange", *options, *source)
@@ -114,7 +114,7 @@ class Setup:
                 stdout=log,
                 stderr=log,
             )
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
     def start_ingester(self, **environment: str) -> None:
@@ -185,8 +185,9 @@ class Setup:
         self.exchange.terminate()
         self.exchange.wait(timeout=30)
 
-    def published(self, stream: str) -> dict[Key, bytes]:
-        entries = (e for e in ledger.read(self.folder / "ledger") if e.kind == "realtime" and e.stream == stream)
+    def published(self, stream: str, kind: str = "realtime") -> dict[Key, bytes]:
+        """`initial`: what each code showed before its first event, of trades one that REST holds too."""
+        entries = (e for e in ledger.read(self.folder / "ledger") if e.kind == kind and e.stream == stream)
         return {key_of(stream, {**entry.key, "code": entry.code}): bytes(entry.frame) for entry in entries}
 
     def records(self, stream: str) -> Iterator[Any]:
@@ -230,7 +231,7 @@ class Setup:
             kept.live[place] = key_of(stream, frame)
 
     def close(self) -> None:
-        for process in self._processes:
+        for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
@@ -242,7 +243,7 @@ SECOND_OF_IDS = 10_000_000  # a sequential_id is the match time in ms times 10,0
 
 def after_the_start(published: dict[Key, bytes], kept: Kept) -> set[Key]:
     """The published trades that came after the ingester's first one; what was before is before its time."""
-    first = min(sequential_id for _, sequential_id in kept.values)
+    first = min(key[1] for key in kept.values if key in published)
     return {key for key in published if key[1] > first + SECOND_OF_IDS}
 
 
@@ -253,14 +254,15 @@ def wait_for_every_trade(setup: Setup) -> Kept:
 
     def complete() -> bool:
         found.append(setup.kept("trade"))
-        if not found[-1].values:  # a topic made anew
+        if not found[-1].values.keys() & published.keys():  # a topic made anew
             return False
         wanted = after_the_start(published, found[-1])
         assert len(wanted) > 100, "too few trades to prove anything"
         return not wanted - found[-1].values.keys()
 
     until("every published trade in Kafka", complete, 120, every_s=3)
-    assert found[-1].values.keys() - setup.published("trade").keys() == set()
+    known = setup.published("trade").keys() | setup.published("trade", "initial").keys()
+    assert found[-1].values.keys() - known == set()
     return found[-1]
 
 
@@ -273,8 +275,9 @@ def gaps_of(setup: Setup, stream: str) -> list[tuple[int, int]]:
 def assert_missing_only_in_gaps(setup: Setup, stream: str) -> None:
     """Books and tickers cannot be had again: what is missing lies inside the recorded gaps (ingester stopped)."""
     kept = setup.kept(stream).values
-    first, last = min(key[1] for key in kept), max(key[1] for key in kept)
-    missing = [key for key in setup.published(stream) if first < key[1] < last - 1000 and key not in kept]
+    published = list(setup.published(stream))
+    places = [place for place, key in enumerate(published) if key in kept]
+    missing = [key for key in published[places[0] : places[-1]] if key not in kept]
     windows = gaps_of(setup, stream)
     outside = [key for key in missing if not any(start - 500 <= key[1] <= end + 500 for start, end in windows)]
     assert outside == []
