@@ -131,7 +131,7 @@ def test_a_second_ingester_on_the_same_spool_is_refused(setup: Setup) -> None:
     assert "INGESTER_SPOOL_DIR: another ingester works in" in (setup.folder / "ingester.log").read_text()
     setup.ingester = first
     wait_for_news(setup)
-    assert_heals(setup)
+    assert setup.stop_ingester() == 0
 
 
 class WallClock:
@@ -171,4 +171,5 @@ def skew(message: Any) -> int | None:
     frame, headers = json.loads(message.value()), dict(message.headers())
     if frame["stream_type"] == "SNAPSHOT":
         return None
-    return round((int(headers["recv_ns"]) / 1e6 - frame["timestamp"]) / 300_000)
+    behind_ms: float = int(headers["recv_ns"]) / 1e6 - frame["timestamp"]
+    return round(behind_ms / 300_000)
