@@ -52,7 +52,7 @@ def killed_after(budget: int, patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         patched.setattr(os, "write", write)
         patched.setattr(os, "pwrite", pwrite)
         for sync in ("fsync", "fdatasync"):  # a kill, unlike a power cut, takes nothing of what was written
-            patched.setattr(os, sync, lambda handle: None)
+            patched.setattr(os, sync, lambda _handle: None)
         yield left
 
 
