@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.ingester.spool_records import Clock, acknowledge, numbers, send_all
+from tests.unit.ingester.spool_records import record as record_of
 from upbit_ingester.record import Record
-from upbit_ingester.segment import Entry
 from upbit_ingester.spool import Spool
 
 SEGMENT_BYTES = 200  # three or four records: the run below goes through several segments
@@ -24,11 +25,11 @@ class KilledError(BaseException):
 
 
 def record(number: int) -> Record:
-    return Record(b"KRW-BTC", (("frame", b"%d" % number),), b"%d" % number + b"x" * (number % 7 * 9))
+    return record_of(number, number % 7 * 9)
 
 
-def numbers(records: list[Record]) -> list[int]:
-    return [int(dict(record.headers)["frame"]) for record in records]
+def left_in(spool: Spool) -> list[int]:
+    return [int(dict(record.headers)["frame"]) for record in spool.left_over()]
 
 
 @contextmanager
@@ -72,20 +73,14 @@ class Run:
     acknowledged: set[int] = field(default_factory=set)
 
     def go(self) -> None:
-        spool = Spool(self.directory, lambda: 0.0, SEGMENT_BYTES)
+        spool = Spool(self.directory, Clock(), SEGMENT_BYTES)
         for count in (1, 3, 2, 5, 1, 4):
             self.started = self.kept + count
             spool.append([record(n) for n in range(self.kept, self.started)])
             self.kept = self.started
-            for entry in list(self._sent(spool))[:2]:  # the rest is in flight when the process dies
-                spool.acknowledge(entry.segment, entry.number)
-                self.acknowledged.add(numbers([entry.record])[0])
-
-    @staticmethod
-    def _sent(spool: Spool) -> Iterator[Entry]:
-        for entry in spool.unsent():
-            spool.sent(entry)
-            yield entry
+            entries = send_all(spool)[:2]  # the rest is in flight when the process dies
+            acknowledge(spool, entries)
+            self.acknowledged.update(numbers(entries))
 
 
 def bytes_of_a_whole_run(folder: Path, patch: pytest.MonkeyPatch) -> int:
@@ -103,17 +98,16 @@ def test_a_kill_at_any_byte_keeps_what_was_appended_and_its_order(
         run = Run(tmp_path / str(budget))
         with killed_after(budget, monkeypatch), pytest.raises(KilledError):
             run.go()
-        again = Spool(run.directory, lambda: 0.0, SEGMENT_BYTES)
-        left = numbers(list(again.left_over()))
+        again = Spool(run.directory, Clock(), SEGMENT_BYTES)
+        left = left_in(again)
         assert left == sorted(set(left)), budget
         assert set(range(run.kept)) <= {*left, *run.acknowledged}, budget
         assert set(left) <= set(range(run.started)), budget
         assert again.damaged == 0, budget
         again.append([record(99)])
-        entries = list(Run._sent(again))
-        assert numbers([entry.record for entry in entries]) == [*left, 99], budget
-        third = Spool(run.directory, lambda: 0.0, SEGMENT_BYTES)
-        assert (third.torn_tails, numbers(list(third.left_over()))) == (0, [*left, 99]), budget
+        assert numbers(send_all(again)) == [*left, 99], budget
+        third = Spool(run.directory, Clock(), SEGMENT_BYTES)
+        assert (third.torn_tails, left_in(third)) == (0, [*left, 99]), budget
 
 
 @pytest.mark.parametrize("cut", ["oldest", "middle", "youngest"])
@@ -124,15 +118,15 @@ def test_a_file_cut_at_any_byte_costs_its_own_end_only(
     Run(tmp_path / "whole").go()
     paths = sorted((tmp_path / "whole").glob("*.seg"))
     victim = paths[{"oldest": 0, "middle": len(paths) // 2, "youngest": -1}[cut]]
-    whole = numbers(list(Spool(tmp_path / "whole", lambda: 0.0).left_over()))
-    inside = numbers(list(_only(victim, tmp_path / "one").left_over()))
+    whole = left_in(Spool(tmp_path / "whole", Clock()))
+    inside = left_in(_only(victim, tmp_path / "one"))
     for length in range(victim.stat().st_size):
         directory = tmp_path / f"{cut}{length}"
         directory.mkdir()
         for path in paths:
             data = path.read_bytes()
             (directory / path.name).write_bytes(data[:length] if path == victim else data)
-        left = numbers(list(Spool(directory, lambda: 0.0).left_over()))
+        left = left_in(Spool(directory, Clock()))
         lost = [number for number in whole if number not in left]
         assert left == [number for number in whole if number not in lost], length
         assert lost == inside[len(inside) - len(lost) :], length
@@ -142,4 +136,4 @@ def test_a_file_cut_at_any_byte_costs_its_own_end_only(
 def _only(path: Path, directory: Path) -> Spool:
     directory.mkdir()
     (directory / path.name).write_bytes(path.read_bytes())
-    return Spool(directory, lambda: 0.0)
+    return Spool(directory, Clock())
