@@ -137,3 +137,36 @@ def _only(path: Path, directory: Path) -> Spool:
     directory.mkdir()
     (directory / path.name).write_bytes(path.read_bytes())
     return Spool(directory, Clock())
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_kill_while_a_damaged_segment_is_rescued_costs_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """A rescue writes two files, then puts one in the damaged one's place: killed in either, or before the last step."""
+    Spool(tmp_path, Clock()).append([record(n) for n in range(4)])
+    (path,) = tmp_path.glob("*.seg")
+    broken = bytearray(path.read_bytes())
+    broken[40] ^= 0xFF  # in the first record
+    path.write_bytes(broken)
+    really, files = Path.write_bytes, []
+
+    def write_bytes(target: Path, data: bytes) -> int:
+        files.append(target)
+        if len(files) > written:
+            really(target, data[: len(data) // 2])
+            raise KilledError
+        return really(target, data)
+
+    def replace(*_: Path) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", write_bytes)
+        patched.setattr(Path, "replace", replace)
+        with pytest.raises(KilledError):
+            Spool(tmp_path, Clock())
+    assert len(files) == min(written + 1, 2)
+    again = Spool(tmp_path, Clock())
+    assert (again.damaged, left_in(again)) == (1, [1, 2, 3])
+    assert path.with_suffix(".broken").read_bytes() == bytes(broken)
