@@ -143,7 +143,7 @@ def _only(path: Path, directory: Path) -> Spool:
 def test_a_kill_while_a_damaged_segment_is_rescued_costs_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
-    """A rescue writes two files, then puts one in the damaged one's place: killed in either, or before the last step."""
+    """A rescue writes two files and puts one in the damaged one's place: killed in either, or before the last step."""
     Spool(tmp_path, Clock()).append([record(n) for n in range(4)])
     (path,) = tmp_path.glob("*.seg")
     broken = bytearray(path.read_bytes())
