@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
-from upbit_exchange import levels, listing
+from upbit_exchange import levels, listing, scenario
 from upbit_exchange.candle_feed import CandleFeed
+from upbit_exchange.catalogue import FaultError, Order
 from upbit_exchange.clock import ExchangeClock
+from upbit_exchange.fault_log import FaultLog
+from upbit_exchange.faults import Faults
 from upbit_exchange.lag import NO_LAG, RestLag
 from upbit_exchange.market import LocalMarket
 from upbit_exchange.memory import Memory
@@ -27,22 +33,36 @@ class Exchange:
     """What the server asks: events due, state for snapshots, REST, status."""
 
     def __init__(
-        self, source: Source, memory: Memory, clock: ExchangeClock, fresh: bool, rest_lag: RestLag = NO_LAG
+        self,
+        source: Source,
+        memory: Memory,
+        clock: ExchangeClock,
+        fresh: bool,
+        faults: Faults,
+        rest_lag: RestLag = NO_LAG,
     ) -> None:
         self.source = source
         self.board = memory.board
         self.clock = clock
+        self.faults = faults
         self.rest = Rest(memory.board, source.markets, rest_lag)
         self.candles = CandleFeed(memory.board.history)
         self.codes = frozenset(market.code for market in source.markets)
         self._memory = memory
         self._begin = fresh
         self._whole_to_ms = 0
+        self._steps: deque[scenario.Step] = deque()
+        self._began: float | None = None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether a recording is published, not a market."""
+        return isinstance(self.source, Replay)
 
     @property
     def respell(self) -> bool:
         """Whether SIMPLE books get their own number spelling (a recording keeps its text)."""
-        return not isinstance(self.source, Replay)
+        return not self.replayed
 
     def let_go(self) -> None:
         """Let the clock run: somebody listens."""
@@ -51,16 +71,32 @@ class Exchange:
             if self._begin:
                 self.source.begin(self.clock.now_ms())
 
-    def publish_due(self) -> list[Event]:
-        """The events due now, already in the ledger and on the board: ready to be sent."""
+    def publish_due(self, now: float) -> list[Event]:
+        """The events due now, already in the ledger and on the board. `now` = monotonic seconds, for the faults."""
         if not self.clock.running:
             return []
-        now = self.clock.now_ms()
-        events = self.source.take(now, EVENTS_AT_ONCE)
+        self._follow_scenario(now)
+        events = self.faults.alter(self._due(self.clock.now_ms(), now), self.board.history.has, now)
         self._memory.record("realtime", events)
         self.candles.published(events)
+        return events
+
+    def _due(self, ms: int, now: float) -> list[Event]:
+        market = self.source
+        if isinstance(market, LocalMarket):
+            market.quiet = self.faults.without_trades(self.codes, now)
+        events = market.take(ms, EVENTS_AT_ONCE)
         if len(events) < EVENTS_AT_ONCE:
-            self._whole_to_ms = now
+            self._whole_to_ms = ms
+        return events + self._further(market, ms, now) if isinstance(market, LocalMarket) else events
+
+    def _further(self, market: LocalMarket, ms: int, now: float) -> list[Event]:
+        events: list[Event] = []
+        for order, count in self.faults.further_trades(now):
+            if order.name == "twin":
+                events += market.twins(ms, order.code)
+            else:
+                events += market.further(ms, count, order.code, same_ms=order.name == "same_ms")
         return events
 
     def candles_due(self) -> list[Update]:
@@ -69,6 +105,8 @@ class Exchange:
 
     def latest(self, channel: Channel, code: str) -> Event | Update | None:
         """What a SNAPSHOT shows; None for an unknown code."""
+        if code not in self.codes:
+            return None
         if channel in CANDLES:
             return self.candles.latest(channel, code, self.clock.now_ms())
         return self.board.last.get((channel, code))
@@ -82,6 +120,43 @@ class Exchange:
             if not level or level in self.rest.levels(code)
         }
 
+    # --- faults ----------------------------------------------------------------------------------------------------
+
+    def play(self, steps: Iterable[scenario.Step]) -> None:
+        """Follow this scenario from the moment that the clock runs."""
+        self._steps = deque(steps)
+
+    def _follow_scenario(self, now: float) -> None:
+        if self._began is None:
+            self._began = now
+        while self._steps and self._steps[0].at <= now - self._began:
+            step = self._steps.popleft()
+            # What somebody changed by hand meanwhile, or what ended by itself, is no reason to stop.
+            with contextlib.suppress(FaultError):
+                if step.order:
+                    self.switch_on(step.order, now)
+                else:
+                    self.faults.switch_off(step.clear)
+
+    def switch_on(self, order: Order, now: float) -> int | None:
+        """Follow an order; the fault's number, None if it was done at once. FaultError when it is done already."""
+        if order.kind.acts != "listing":
+            return self.faults.switch_on(order, now)
+        if (order.code in self.codes) == (order.name == "list"):
+            raise FaultError(f"{order.code} is {'listed' if order.name == 'list' else 'not listed'} already")
+        assert isinstance(self.source, LocalMarket)
+        assert order.code is not None
+        if order.name == "list":
+            market = listing.further(order.code)
+            shown = self.source.list_market(market, self.clock.now_ms(), self.board.last, self.board.history)
+            self._memory.record("initial", shown)
+        else:
+            self.source.delist_market(order.code)
+        self.codes = frozenset(market.code for market in self.source.markets)
+        self.rest.relist(self.source.markets)
+        self.faults.count(order.name, order.code)
+        return None
+
     def status(self, subscribers: int) -> dict[str, Any]:
         """What /_local/status says."""
         now = self.clock.now_ms()
@@ -93,7 +168,8 @@ class Exchange:
             "entries": self.board.entries,
             "subscribers": subscribers,
             "ended": self.source.ended,
-            "source": "replay" if isinstance(self.source, Replay) else "market",
+            "source": "replay" if self.replayed else "market",
+            "faults": self.faults.counts,
         }
 
     def close(self) -> None:
@@ -111,37 +187,48 @@ def open_exchange(settings: Settings, recording: Recording | None, wall_ms: Call
     """A new exchange, or the one that the ledger remembers. LedgerError when the ledger cannot be used."""
     memory = Memory(settings.ledger, _identity(settings, recording), int(settings.ledger_keep_gb * (1 << 30)))
     try:
-        if recording:
-            return _replay(settings, recording, memory, wall_ms)
-        return _market(settings, memory, wall_ms)
+        source, clock = (
+            _replay(settings, recording, memory, wall_ms) if recording else _market(settings, memory, wall_ms)
+        )
+        # Without --start the market begins when the clock is let go, which is later than now.
+        fresh = recording is None and settings.start_ms is None
+        faults = Faults(Random(settings.seed), FaultLog(settings.ledger / "faults.jsonl", wall_ms).note)
+        since_ms = memory.board.newest_ms + 1
+        lag = NO_LAG if recording else RestLag(int(settings.rest_lag * 1000), settings.seed, since_ms)
+        exchange = Exchange(source, memory, clock, fresh, faults, lag)
+        if settings.scenario:
+            exchange.play(scenario.load(settings.scenario, exchange.codes, exchange.replayed))
+        return exchange
     except BaseException:
         memory.close()
         raise
 
 
-def _replay(settings: Settings, recording: Recording, memory: Memory, wall_ms: Callable[[], float]) -> Exchange:
+Made = tuple[Source, ExchangeClock]
+
+
+def _replay(settings: Settings, recording: Recording, memory: Memory, wall_ms: Callable[[], float]) -> Made:
     source = Replay(recording, memory.board.total)
     start = settings.start_ms if settings.start_ms is not None and not memory.board.entries else source.next_ms
-    return Exchange(source, memory, ExchangeClock(wall_ms, start, settings.speed), fresh=False)
+    return source, ExchangeClock(wall_ms, start, settings.speed)
 
 
-def _market(settings: Settings, memory: Memory, wall_ms: Callable[[], float]) -> Exchange:
+def _market(settings: Settings, memory: Memory, wall_ms: Callable[[], float]) -> Made:
     board = memory.board
     start = settings.start_ms
     resumed = bool(board.entries)
     if resumed and start is not None:
         start = max(start, board.newest_ms)
     opened = start if start is not None else int(wall_ms())
-    market = LocalMarket(
-        listing.markets(settings.codes), settings.rate, settings.seed, opened, TRADE_PRICES[settings.trade_prices]
-    )
+    markets = listing.markets(settings.codes)
+    # What was listed at run time is still listed after a restart.
+    known = {market.code for market in markets}
+    markets += [listing.further(code) for code in dict.fromkeys(code for _, code in board.last) if code not in known]
+    market = LocalMarket(markets, settings.rate, settings.seed, opened, TRADE_PRICES[settings.trade_prices])
     # All of them at first; after a start that was killed in the middle of writing them, the rest.
     initial = [event for event in market.initial() if (event.stream, event.code) not in board.last]
     if resumed:
         market.restore(board.last, board.history, board.entries)
         market.begin(opened)
     memory.record("initial", initial)
-    # Without --start the market begins when the clock is let go, which is later than now.
-    clock = ExchangeClock(wall_ms, start, settings.speed)
-    lag = RestLag(int(settings.rest_lag * 1000), settings.seed, since_ms=board.newest_ms + 1)
-    return Exchange(market, memory, clock, start is None, lag)
+    return market, ExchangeClock(wall_ms, start, settings.speed)

@@ -69,7 +69,7 @@ def _book_sizes_as_doubles(values: dict[str, str]) -> dict[str, str]:
     totals: dict[str, str] = {
         name: spelling.java_double(spelling.units(values[name]))
         for name in ("total_ask_size", "total_bid_size")
-        if name in values
+        if values.get(name, "null") != "null"
     }
     return {**values, **totals, "orderbook_units": units_text(levels)}
 

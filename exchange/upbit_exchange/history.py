@@ -97,7 +97,8 @@ class History:
         KeyError, ValueError or ArithmeticError when a recorded trade lacks a field or holds no number in it.
         """
         fields = frames.fields(event.frame)
-        close = spelling.units(fields["prev_closing_price"]) if "prev_closing_price" in fields else 0
+        close_text = fields.get("prev_closing_price", "null")
+        close = 0 if close_text == "null" else spelling.units(close_text)
         price, volume = spelling.units(fields["trade_price"]), spelling.units(fields["trade_volume"])
         side = 1 if fields["ask_bid"] == '"BID"' else 0
         row = (event.time, int(fields["sequential_id"]), price, volume, close, side)
@@ -163,6 +164,12 @@ class History:
             index = bisect_left(columns.ids, cursor, first, index)
         for row in range(index - 1, max(first, index - count) - 1, -1):
             yield _trade(columns, row), columns.close[row]
+
+    def has(self, code: str, sequential_id: int) -> bool:
+        """Whether the code has a trade of this sequential_id."""
+        columns = self._codes.get(code)
+        index = bisect_left(columns.ids, sequential_id) if columns else 0
+        return columns is not None and index < len(columns.ids) and columns.ids[index] == sequential_id
 
     def newest_before(self, code: str, ms: int) -> int | None:
         """Time of the newest trade before `ms`, None if there is none."""

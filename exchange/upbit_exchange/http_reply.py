@@ -9,6 +9,7 @@ from http import HTTPStatus
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
+from upbit_exchange.catalogue import Refusal
 from upbit_exchange.limits import WEBSOCKET, Verdict
 from upbit_exchange.rest import JSON, TEXT, TOO_MANY, Reply
 
@@ -47,3 +48,11 @@ def response(reply: Reply, left: str | None, zipped: bool = False) -> Response:
         headers["Remaining-Req"] = left
         headers["Limit-By-Ip"] = "Yes"
     return Response(reply.status, HTTPStatus(reply.status).phrase, headers, body)
+
+
+def refused(refusal: Refusal) -> Response:
+    """The answer that a fault gives, in place of the true one."""
+    answer = response(Reply(refusal.status, refusal.body, content_type=TEXT), None)
+    if refusal.retry_after is not None:
+        answer.headers["Retry-After"] = str(refusal.retry_after)
+    return answer

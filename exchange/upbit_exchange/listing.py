@@ -140,3 +140,9 @@ def markets(count: int) -> list[Market]:
     listed += [Market(f"KRW-{symbol}", symbol, symbol.title()) for symbol in _SYMBOLS.split()]
     listed += [Market(f"KRW-LC{n:04d}", f"로컬{n}", f"Local {n}") for n in range(len(listed), count)]
     return listed[:count]
+
+
+def further(code: str) -> Market:
+    """A market that is listed at run time."""
+    symbol = code.partition("-")[2]
+    return Market(code, symbol, symbol.title())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -25,6 +25,7 @@ from upbit_exchange.wire import STREAMS, Channel, Event
 TRADE_SHARE, TICKER_SHARE = 0.15, 0.25
 PUBLISH_DELAY_MS = (36, 58)
 BOOK_GRID_MS = 100
+NEW_SHARE = 0.5  # a market that was just listed is traded like the first one
 MIN_ORDER_KRW = 5_000
 MAX_SIZE = 10**11 * UNIT  # in 1e-8; a market of 0.0008 KRW would otherwise show sizes that no client's column takes
 
@@ -58,7 +59,9 @@ class LocalMarket:
         self._seed = seed
         self._trade_price = trade_price
         self._random = random.Random(f"{seed}")
-        self._weights = list(accumulate(1 / (rank + 2) for rank in range(len(self.markets))))
+        self.quiet: Collection[str] = ()  # codes in which nothing is traded now
+        self._shares = [1 / (rank + 2) for rank in range(len(self.markets))]
+        self._weights = list(accumulate(self._shares))
         self._codes = [self._open(rank, market, start_ms) for rank, market in enumerate(self.markets)]
         self.begin(start_ms)
 
@@ -70,14 +73,7 @@ class LocalMarket:
 
     def initial(self) -> list[Event]:
         """The state every code has before its first event: last trade, ticker, book, all stamped before the start."""
-        events = []
-        for code in self._codes:
-            shown = code.tape.last.ms + PUBLISH_DELAY_MS[0]
-            code.book_ms = shown
-            code.ticker_key = (shown, code.tape.ask_volume + code.tape.bid_volume)
-            for event in (code.tape.trade_event(shown, code.book), code.tape.ticker_event(shown), _book(code, shown)):
-                events.append(msgspec.structs.replace(event, frame=frames.snapshot(event.frame)))
-        return events
+        return [event for code in self._codes for event in _first_shown(code)]
 
     def restore(self, last: Published, history: History, published: int) -> None:
         """Go on from what was published before: the `last` event of each stream and code and all trades.
@@ -89,6 +85,29 @@ class LocalMarket:
             name = code.tape.code
             if all((stream, name) in last for stream in STREAMS):
                 _restore(code, last, history, self._trade_price)
+
+    # --- listing while it runs -------------------------------------------------------------------------------------
+
+    def list_market(self, market: Market, now: int, last: Published, history: History) -> list[Event]:
+        """A further market, much traded from `now` (ms) on; what it shows before its first event.
+
+        One that was listed before goes on from its `last` events and trades, and shows nothing new.
+        """
+        code = self._open(0, market, now)
+        self.markets.append(market)
+        self._codes.append(code)
+        self._shares.append(NEW_SHARE)
+        self._weights = list(accumulate(self._shares))
+        if all((stream, market.code) in last for stream in STREAMS):
+            _restore(code, last, history, self._trade_price)
+            return []
+        return _first_shown(code)
+
+    def delist_market(self, name: str) -> None:
+        """Nothing more of this market."""
+        index = [market.code for market in self.markets].index(name)
+        del self.markets[index], self._codes[index], self._shares[index]
+        self._weights = list(accumulate(self._shares))
 
     def _open(self, rank: int, market: Market, start_ms: int) -> _Code:
         draw = self._random
@@ -115,25 +134,56 @@ class LocalMarket:
             now = int(self._next)
             self._next += self._random.expovariate(self._rate)
             kind = self._random.random()
+            if not self._codes:
+                continue
             if kind < TRADE_SHARE:
-                events.append(self._trade(self._pick(), now))
+                code = self._pick()
+                events.append(self._change_book(now) if code.tape.code in self.quiet else self._trade(code, now))
             elif kind < TRADE_SHARE + TICKER_SHARE:
                 events.append(self._ticker(self._pick(), now))
             else:
                 events.append(self._change_book(now))
         return events
 
+    def further(self, now: int, count: int, name: str | None = None, same_ms: bool = False) -> list[Event]:
+        """So many further trades at `now`, of one code if it is named; `same_ms`: of one code inside a millisecond."""
+        code = self._named(name)
+        if code is None:
+            return []
+        events = [self._trade(code, now)]
+        for _ in range(count - 1):
+            code = code if same_ms or name else self._pick()
+            events.append(self._trade(code, now, code.tape.last.ms if same_ms else None))
+        return events
+
+    def twins(self, now: int, name: str | None = None) -> list[Event]:
+        """Two trades of two codes with the same sequential_id, as the wire has them; none with a single code."""
+        code = self._named(name)
+        if code is None or len(self._codes) < 2:
+            return []
+        events, last = [self._trade(code, now)], code.tape.last
+        for other in reversed(self._codes):
+            if other.tape.last.sequential_id < last.sequential_id:
+                return [*events, self._trade(other, now, last.ms, last.sequential_id)]
+        return events
+
+    def _named(self, name: str | None) -> _Code | None:
+        named = (code for code in self._codes if code.tape.code == name)
+        return next(named, None) if name else self._pick() if self._codes else None
+
     def _pick(self) -> _Code:
         return self._codes[bisect_left(self._weights, self._random.random() * self._weights[-1])]
 
-    def _trade(self, code: _Code, now: int) -> Event:
+    def _trade(self, code: _Code, now: int, ms: int | None = None, sequential_id: int | None = None) -> Event:
+        """A trade published at `now`, matched at `ms`; both times and id are the market's own if not given."""
         draw, tape = self._random, code.tape
-        ms = max(now - draw.randint(*PUBLISH_DELAY_MS), tape.last.ms)
+        if ms is None:
+            ms = max(now - draw.randint(*PUBLISH_DELAY_MS), tape.last.ms)
         buys = draw.random() < self._buy_share(code)
         side = code.book.asks if buys else code.book.bids
         price = side.prices[0]
         volume = min(self._volume(price), side.sizes[0])
-        tape.add(Trade(ms, price, volume, "BID" if buys else "ASK", tape.next_id(ms)))
+        tape.add(Trade(ms, price, volume, "BID" if buys else "ASK", sequential_id or tape.next_id(ms)))
         if volume == side.sizes[0]:
             self._drop_best(side)
         else:
@@ -201,6 +251,14 @@ def _grid(code: _Code, now: int) -> int:
     return now - (now - code.phase) % BOOK_GRID_MS
 
 
+def _first_shown(code: _Code) -> list[Event]:
+    shown = code.tape.last.ms + PUBLISH_DELAY_MS[0]
+    code.book_ms = shown
+    code.ticker_key = (shown, code.tape.ask_volume + code.tape.bid_volume)
+    events = (code.tape.trade_event(shown, code.book), code.tape.ticker_event(shown), _book(code, shown))
+    return [msgspec.structs.replace(event, frame=frames.snapshot(event.frame)) for event in events]
+
+
 def _book(code: _Code, stamp: int) -> Event:
     code.book_ms = stamp
     name = code.tape.code
@@ -216,7 +274,14 @@ def _restore(code: _Code, last: Published, history: History, trade_price: TradeP
     ticker, book = last["ticker", name], last["orderbook", name]
     code.tape = tape
     code.anchor = tape.close
-    code.book = Book()
-    code.book.load(frames.units(frames.fields(book.frame)["orderbook_units"]))
+    code.book = _restored_book(book, code.book)
     code.book_ms = book.time
     code.ticker_key = (ticker.time, tape.ask_volume + tape.bid_volume)
+
+
+def _restored_book(last: Event, fresh: Book) -> Book:
+    """The book that was published last; the fresh one where a fault had emptied it."""
+    book = Book()
+    book.load(frames.units(frames.fields(last.frame)["orderbook_units"]))
+    whole = all(len(side.prices) == DEPTH and all(side.prices) for side in (book.asks, book.bids))
+    return book if whole else fresh

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,98 +15,25 @@ import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 
-from upbit_exchange import frames, levels, protocol
+from upbit_exchange import admin, frames, protocol, strike
+from upbit_exchange.client import Batch, Client, encode
 from upbit_exchange.clock import wall_ms
 from upbit_exchange.exchange import Exchange
-from upbit_exchange.http_reply import refusal, remaining
+from upbit_exchange.http_reply import refusal, refused, remaining
 from upbit_exchange.http_reply import response as _response
-from upbit_exchange.limits import WEBSOCKET, MessageLimit, RateLimit
+from upbit_exchange.limits import WEBSOCKET, RateLimit
 from upbit_exchange.protocol import View
 from upbit_exchange.rest import Reply
 from upbit_exchange.settings import Settings
-from upbit_exchange.wire import STREAMS, Channel, Event, Format, Update
+from upbit_exchange.wire import STREAMS, Channel, Event, Update
 
 TICK_S = 0.02
 UP_EVERY_S = 10.0
 NARROW_WAIT_S = 2.0
-CLOSE_AFTER_ERROR_S = 0.16
 WEBSOCKET_PATH = "/websocket/v1"
 
 _log = logging.getLogger("upbit_exchange")
-
-
-class Client(ServerConnection):
-    """One socket. It is written to without waiting; one that does not read is dropped like a broken line."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.active_at = time.monotonic()
-        self.pinged = False
-        self.subscription: protocol.Subscription | None = None
-        self.format: Format = "DEFAULT"
-        self.realtime: dict[tuple[Channel, str], dict[View, None]] = {}
-        self.messages = MessageLimit()
-        self.connects_left = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Any byte from the client, a protocol ping too, keeps the socket alive."""
-        self.active_at = time.monotonic()
-        super().data_received(data)
-
-    def drop(self) -> None:
-        """End the TCP connection without a close frame (the client sees 1006)."""
-        self.transport.abort()
-
-    def write(self, messages: Iterable[bytes]) -> None:
-        """Send binary frames now."""
-        if self.protocol.state is not State.OPEN:
-            return
-        for message in messages:
-            self.protocol.send_binary(message)
-        self.active_at = time.monotonic()
-        self.send_data()
-
-    @property
-    def waiting_bytes(self) -> int:
-        """What the client has not read yet (beyond the operating system's buffers)."""
-        return self.transport.get_write_buffer_size()
-
-
-class Batch:
-    """The events of one tick, encoded once a format and view, and only for those somebody asked for."""
-
-    def __init__(self, events: Sequence[Event | Update], respell: bool) -> None:
-        self._events = events
-        self._respell = respell
-        self._made: dict[tuple[int, View, Format], bytes] = {}
-
-    def messages(self, client: Client) -> list[bytes]:
-        """What this client subscribed to."""
-        chosen = client.realtime
-        return [
-            self._frame(index, event, view, client.format)
-            for index, event in enumerate(self._events)
-            for view in chosen.get((event.stream, event.code), ())
-        ]
-
-    def _frame(self, index: int, event: Event | Update, view: View, wanted: Format) -> bytes:
-        if wanted == "DEFAULT" and view == protocol.WHOLE:
-            return event.frame
-        made = self._made.get((index, view, wanted))
-        if made is None:
-            made = encode(event, view, wanted, self._respell)
-            self._made[index, view, wanted] = made
-        return made
-
-
-def encode(event: Event | Update, view: View, wanted: Format, respell: bool) -> bytes:
-    """An event's frame for one client: the view of a book, then format."""
-    frame = event.frame
-    if event.stream == "orderbook" and view != protocol.WHOLE:
-        frame = frames.shallow(levels.book(frame, view.level), view.depth)
-    return frames.in_format(event.stream, frame, wanted, respell)
 
 
 class ExchangeServer:
@@ -116,26 +43,23 @@ class ExchangeServer:
         self._exchange = exchange
         self._settings = settings
         self._limit = RateLimit(settings.rate_limit)
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, None] = {}  # oldest first
         self._let_go: asyncio.TimerHandle | None = None
 
     # --- WebSocket -------------------------------------------------------------------------------------------------
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         assert isinstance(connection, Client)
-        self._clients.add(connection)
+        self._clients[connection] = None
         try:
             async for message in connection:
                 self._handle(connection, message)
         except protocol.RequestError as refusal:
-            connection.realtime = {}
-            connection.write([refusal.frame])
-            await asyncio.sleep(CLOSE_AFTER_ERROR_S)
-            await connection.close(1000)
+            await strike.refuse(connection, refusal.frame)
         except ConnectionClosed:
             pass
         finally:
-            self._clients.discard(connection)
+            self._clients.pop(connection, None)
             self._exchange.candles.want(self._wanted())
 
     def _handle(self, client: Client, message: str | bytes) -> None:
@@ -154,26 +78,29 @@ class ExchangeServer:
         client.subscription = subscription
         client.format = subscription.format
         wanted: dict[tuple[Channel, str], dict[View, None]] = {}
-        snapshots: list[bytes] = []
         for wish in subscription.wishes:
             views = self._exchange.views(wish)
             if wish.snapshot:
-                snapshots += self._snapshots(wish.stream, views, client.format)
+                self._send_snapshots(client, wish.stream, views)
             if wish.realtime:
                 for code, view in views.items():
                     wanted.setdefault((wish.stream, code), {})[view] = None
         client.realtime = wanted
-        client.write(snapshots)
         self._start_clock()
 
-    def _snapshots(self, channel: Channel, views: dict[str, View], wanted: Format) -> list[bytes]:
-        found = [(self._exchange.latest(channel, code), view) for code, view in views.items()]
-        respell = self._exchange.respell
-        return [
-            encode(msgspec.structs.replace(event, frame=frames.snapshot(event.frame)), view, wanted, respell)
-            for event, view in found
-            if event is not None
-        ]
+    def _send_snapshots(self, client: Client, channel: Channel, views: dict[str, View]) -> None:
+        """One SNAPSHOT a code, at once or as late as a fault makes it."""
+        now = time.monotonic()
+        made: dict[float, list[bytes]] = {0.0: []}
+        for code, view in views.items():
+            event = self._exchange.latest(channel, code)
+            delay = self._exchange.faults.snapshot_delay(channel, code, now) if event else None
+            if event is not None and delay is not None:
+                shown = msgspec.structs.replace(event, frame=frames.snapshot(event.frame))
+                made.setdefault(delay, []).append(encode(shown, view, client.format, self._exchange.respell))
+        client.write(made.pop(0.0))
+        for delay, late in made.items():
+            asyncio.get_running_loop().call_later(delay, client.write, late)
 
     def _wanted(self) -> set[tuple[Channel, str]]:
         return {event for client in self._clients for event in client.realtime}
@@ -195,11 +122,16 @@ class ExchangeServer:
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Client)
         url = urlsplit(request.path)
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        faults, now = self._exchange.faults, time.monotonic()
         if url.path == "/_local/status":
             listening = sum(1 for client in self._clients if client.realtime)
             return _response(Reply(200, msgspec.json.encode(self._exchange.status(listening))), None)
         group = WEBSOCKET if url.path == WEBSOCKET_PATH else self._exchange.rest.group(url.path)
         left = None
+        fault = faults.refused(group, now) if group else None
+        if fault:
+            return refused(fault)
         if group:
             address = str(connection.remote_address[0])
             verdict = self._limit.take(address, group, int(wall_ms()), "Origin" in request.headers)
@@ -209,9 +141,14 @@ class ExchangeServer:
             connection.connects_left = verdict.left
         if group == WEBSOCKET:
             return None
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        self._exchange.rest.behind_ms = int(faults.setting("rest_lag", "ms", now) or 0)
         reply = self._exchange.rest.answer(url.path, query, self._exchange.clock.now_ms())
         return _response(reply, left, "gzip" in request.headers.get("Accept-Encoding", ""))
+
+    def _administer(self, _connection: ServerConnection, request: Request) -> Response:
+        url = urlsplit(request.path)
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        return _response(admin.answer(self._exchange, url.path, query, time.monotonic()), None)
 
     @staticmethod
     def _process_response(connection: ServerConnection, _request: Request, response: Response) -> None:
@@ -226,16 +163,24 @@ class ExchangeServer:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            events: list[Event | Update] = [*self._exchange.publish_due(), *self._exchange.candles_due()]
-            if events:
-                batch = Batch(events, self._exchange.respell)
-                for client in list(self._clients):
-                    messages = batch.messages(client) if client.realtime else []
-                    if messages:
-                        client.write(messages)
-                        self._bound(client)
+            self._send_due(time.monotonic())
             due = max(due + TICK_S, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    def _send_due(self, now: float) -> None:
+        faults = self._exchange.faults
+        events: list[Event | Update] = [*self._exchange.publish_due(now), *self._exchange.candles_due()]
+        sent = faults.deliver(events, now)
+        if sent.events:
+            batch = Batch(sent.events, self._exchange.respell)
+            pieces = faults.pieces(now, len(sent.events))
+            for client in list(self._clients):
+                messages = batch.messages(client) if client.realtime else []
+                if messages:
+                    client.write(messages, pieces)
+                    self._bound(client)
+        strike.send_extras(list(self._clients), sent.extras)
+        strike.strike_all(list(self._clients), faults, now)
 
     def _bound(self, client: Client) -> None:
         if client.waiting_bytes > self._settings.client_buffer_mb * (1 << 20):
@@ -252,30 +197,27 @@ class ExchangeServer:
     async def _drop_idle(self) -> None:
         while True:
             await asyncio.sleep(min(1.0, self._settings.idle_timeout / 4))
-            oldest = time.monotonic() - self._settings.idle_timeout
+            now = time.monotonic()
+            changed = self._exchange.faults.setting("idle_timeout", "seconds", now)
+            oldest = now - (changed or self._settings.idle_timeout)
             for client in list(self._clients):
-                if client.active_at < oldest:
+                if client.active_at < oldest and not client.deaf:
                     client.drop()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set or a loop fails (its error is raised: a ledger that cannot be written)."""
-        # The library logs every REST answer as a failed handshake.
-        quiet = logging.getLogger("upbit_exchange.websockets")
-        quiet.setLevel(logging.CRITICAL)
-        async with serve(
-            self._serve_client,
-            self._settings.host,
-            self._settings.port,
-            process_request=self._process_request,
-            process_response=self._process_response,
-            create_connection=Client,
-            ping_interval=None,
-            close_timeout=1,
-            max_size=1 << 20,
-            server_header=None,
-            logger=quiet,
-        ) as server:
-            _announce(server)
+        async with contextlib.AsyncExitStack() as servers:
+            if self._settings.admin_port is not None:
+                administer = self._listen(self._settings.admin_port, process_request=self._administer)
+                _announce(await servers.enter_async_context(administer), f"faults: http://%s:%d{admin.PATH}")
+            wire = self._listen(
+                self._settings.port,
+                process_request=self._process_request,
+                process_response=self._process_response,
+                create_connection=Client,
+            )
+            where = f"listening on ws://%s:%d{WEBSOCKET_PATH} and http://%s:%d/v1"
+            _announce(await servers.enter_async_context(wire), where)
             loops = [asyncio.create_task(loop()) for loop in (self._publish, self._say_up, self._drop_idle)]
             waiting = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait([*loops, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -284,10 +226,26 @@ class ExchangeServer:
             for task in done:
                 task.result()
 
+    def _listen(self, port: int, **options: Any) -> AbstractAsyncContextManager[Server]:
+        # The library logs every REST answer as a failed handshake.
+        quiet = logging.getLogger("upbit_exchange.websockets")
+        quiet.setLevel(logging.CRITICAL)
+        return serve(
+            self._serve_client,
+            self._settings.host,
+            port,
+            ping_interval=None,
+            close_timeout=1,
+            max_size=1 << 20,
+            server_header=None,
+            logger=quiet,
+            **options,
+        )
 
-def _announce(server: Server) -> None:
-    host, port = next(iter(server.sockets)).getsockname()[:2]
-    _log.info("listening on ws://%s:%d%s and http://%s:%d/v1", host, port, WEBSOCKET_PATH, host, port)
+
+def _announce(server: Server, text: str) -> None:
+    address = next(iter(server.sockets)).getsockname()[:2]
+    _log.info(text, *address * (text.count("%d")))
 
 
 async def serve_until_signal(exchange: Exchange, settings: Settings) -> None:

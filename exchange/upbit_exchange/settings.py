@@ -19,6 +19,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     host: str
     port: int
+    admin_port: int | None
     ledger: Path
     ledger_keep_gb: float
     codes: int
@@ -32,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True):
     trade_prices: str
     rest_lag: float
     rate_limit: bool
+    scenario: Path | None
     check: bool
 
 
@@ -50,6 +52,13 @@ def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[
         return value
 
     return parse
+
+
+_port = _number(int, 0, 65535)
+
+
+def _optional_port(text: str) -> int | None:
+    return _port(text) if text else None
 
 
 def _moment(text: str) -> int | None:
@@ -91,7 +100,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], now_ms: int) 
         parser.add_argument(f"--{name}", default=value, type=kind, help=text)
 
     option("host", "127.0.0.1", str, "address to listen on")
-    option("port", "18070", _number(int, 0, 65535), "port of WebSocket and REST (0 = any free one)")
+    option("port", "18070", _port, "port of WebSocket and REST (0 = any free one)")
+    option("admin-port", "", _optional_port, "port where faults are switched (0 = any free one; default none)")
     option("ledger", "", _optional_path, "directory of the ledger of all published events (required)")
     option("ledger-keep-gb", "0", _number(float, 0, 1e6), "GiB of ledger kept, oldest segments go first (0 = all)")
     option("codes", "250", _number(int, 1, 2000), "number of KRW markets")
@@ -103,6 +113,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], now_ms: int) 
     option("idle-timeout", "60", _number(float, 0.1, 1e9), "seconds of silence after which a socket is dropped")
     option("client-buffer-mb", "64", _number(float, 0.1, 4096), "MiB waiting for a client that does not read: dropped")
     option("trade-prices", "plain", str, f"spelling of WebSocket trade prices: {', '.join(TRADE_PRICES)}")
+    option("scenario", "", _optional_path, "file that says when which fault goes on, one JSON object a line")
     option("rest-lag", "3", _number(float, 0, 60), "seconds that REST trades come late at most (a recording's: 0)")
     option("rate-limit", "true", _switch, "refuse too many REST requests, connects and messages: true or false")
     parser.add_argument("--no-rate-limit", dest="rate_limit", action="store_false", help="same as --rate-limit false")

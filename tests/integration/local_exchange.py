@@ -27,23 +27,29 @@ class Exchange:
     def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
         self._log = directory.parent / f"{directory.name}.log"
-        command = [sys.executable, "-m", "upbit_exchange", "--port", "0", "--ledger", str(directory)]
+        ports = ["--port", "0", "--admin-port", "0"]
+        command = [sys.executable, "-m", "upbit_exchange", *ports, "--ledger", str(directory)]
         with self._log.open("ab") as log:
             start = self._log.stat().st_size
             self.process = subprocess.Popen([*command, *options], stderr=log, env=environment())
-        self.port = int(awaited(lambda: self._announced(start)))
+        self.admin_port, self.port = map(int, awaited(lambda: self._announced(start)))
 
-    def _announced(self, start: int) -> str | None:
+    def _announced(self, start: int) -> tuple[str, ...] | None:
         assert self.process.poll() is None, self._log.read_text()
-        found = re.search(r"ws://127\.0\.0\.1:(\d+)/websocket/v1", self._log.read_text()[start:])
-        return found[1] if found else None
+        found = re.search(
+            r"http://127\.0\.0\.1:(\d+)/_local/faults.*ws://127\.0\.0\.1:(\d+)/websocket/v1",
+            self._log.read_text()[start:],
+            re.DOTALL,
+        )
+        return found.groups() if found else None
 
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/websocket/v1"
 
     def http(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        port = self.admin_port if path.startswith("/_local/faults") else self.port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
         body = response.read()
