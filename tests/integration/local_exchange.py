@@ -17,6 +17,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.integration.fault_switch import FaultSwitch
+
 ROOT = Path(__file__).parents[2]
 STREAMS = ("ticker", "trade", "orderbook")
 
@@ -33,6 +35,7 @@ class Exchange:
             start = self._log.stat().st_size
             self.process = subprocess.Popen([*command, *options], stderr=log, env=environment())
         self.admin_port, self.port = map(int, awaited(lambda: self._announced(start)))
+        self.faults = FaultSwitch(self.admin_port, directory)
 
     def _announced(self, start: int) -> tuple[str, ...] | None:
         assert self.process.poll() is None, self._log.read_text()
