@@ -45,6 +45,7 @@ class Continuity:
         self._shared = shared
         self._gaps = GapTracker(stream, shared.state.streams.get(stream), shared.gaps)
         self._sockets = sockets
+        self._lost_ms = shared.state.streams.get(stream, StreamMark()).event_ms  # the last frame before nobody carried
         self._mark = StreamMark()  # the last frame when a socket was lost that another one carried on
         self._missed = False  # the gap that is open has cost something
         self.doubts = Doubts(stream)
@@ -76,6 +77,7 @@ class Continuity:
             if was_open:
                 self._mark = self._now()
             return
+        self._lost_ms = self._now().event_ms
         if not self._gaps.is_open:
             self._missed = False
         self._gaps.lost(self._shared.state.streams.get(self._stream), cause)
@@ -186,6 +188,9 @@ class Continuity:
         """Nobody carried the code: is its trade one that is kept?"""
         decision = refetch.decide(verdict.code, verdict.sequential_id, verdict.event_ms, known)
         if decision == "complete":
+            # A trade that this one has overtaken may have been under way when the socket was lost.
+            if verdict.event_ms >= self._lost_ms - refetch.MARGIN_MS:
+                self._shared.heal(Target(verdict.code, verdict.event_ms, verdict.sequential_id, verdict.event_ms))
             return
         self._missed = True
         self.doubts.drop(verdict.code)

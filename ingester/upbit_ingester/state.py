@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 KEPT_IDS = 256  # ids per code that count as known; a trade may arrive after a younger one (facts §7.2)
 STORED_IDS = 16
+AHEAD_MS = 60_000  # an event that is stamped later than this after its receipt does not move what is known forward
 
 
 class Change(NamedTuple):
@@ -86,17 +87,20 @@ class State(msgspec.Struct):
         mark = self.streams.get(change.stream)
         if mark is None:
             mark = self.streams[change.stream] = StreamMark()
-        mark.event_ms = max(mark.event_ms, change.event_ms)
+        event_ms = change.event_ms
+        if change.received_ms:
+            event_ms = min(event_ms, change.received_ms + AHEAD_MS)
+        mark.event_ms = max(mark.event_ms, event_ms)
         mark.received_ms = max(mark.received_ms, change.received_ms)
         if change.sequential_id:
-            self._keep(change)
+            self._keep(change, event_ms)
 
-    def _keep(self, change: Change) -> None:
+    def _keep(self, change: Change, event_ms: int) -> None:
         known = self.trades.get(change.code)
         if known is None:
-            self.trades[change.code] = KnownTrades(change.event_ms, [change.sequential_id])
+            self.trades[change.code] = KnownTrades(event_ms, [change.sequential_id])
             return
-        known.last_ms = max(known.last_ms, change.event_ms)
+        known.last_ms = max(known.last_ms, event_ms)
         known.ids.append(change.sequential_id)
         if len(known.ids) > 2 * KEPT_IDS:
             del known.ids[:-KEPT_IDS]

@@ -21,9 +21,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.home import Home
+from tests.integration.fault_switch import FaultSwitch
 from tests.truth import Key, key_of
 from tests.waiting import until
 from upbit_exchange import ledger
+from upbit_exchange.replay import MICROSECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STREAMS = ("ticker", "trade", "orderbook")
@@ -85,11 +87,13 @@ class Setup:
         self.contract = folder / "pipeline.toml"
         text = (REPOSITORY / "pipeline.toml").read_text(encoding="utf-8")
         self.contract.write_text(text.replace('"upbit-', f'"{self.prefix}-'), encoding="utf-8")
-        self.exchange_port, self.port = free_port(), free_port()
+        self.exchange_port, self.admin_port, self.port = free_port(), free_port(), free_port()
+        self.faults = FaultSwitch(self.admin_port, folder / "ledger")
         self.ingester: subprocess.Popen[bytes] | None = None
         self.processes: list[subprocess.Popen[bytes]] = []
         self.create_topics()
-        options = ("--port", str(self.exchange_port), "--ledger", str(folder / "ledger"), "--no-rate-limit")
+        ports = ("--port", str(self.exchange_port), "--admin-port", str(self.admin_port))
+        options = (*ports, "--ledger", str(folder / "ledger"), "--no-rate-limit")
         self.exchange = self._start("upbit_exchange", "exchange", *options, *source)
         url = f"http://127.0.0.1:{self.exchange_port}/v1/market/all"
         until("the exchange answers", lambda: self._answers(url), 30, every_s=0.2)
@@ -118,6 +122,7 @@ class Setup:
         return process
 
     def start_ingester(self, **environment: str) -> None:
+        """Start it and wait until it brings data."""
         self.launch_ingester(**environment)
         until("every stream brings data", lambda: all(self.metric("received_total", s) for s in STREAMS), 60, 0.5)
 
@@ -152,10 +157,20 @@ class Setup:
         found = re.search(rf"^upbit_ingester_{name}{label} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
         return float(found.group(1)) if found else 0.0
 
-    def silences(self) -> int:
-        """How often each stream's socket was given up because nothing came: the fewest of the three."""
-        found = re.findall(r'_reconnects_total\{cause="silence",stream="\w+"\} (\S+)', self.get("/metrics")[1])
+    def losses(self, cause: str) -> int:
+        """How often each stream's socket was lost for this cause: the fewest of the three."""
+        pattern = rf'_reconnects_total\{{cause="{cause}",stream="\w+"\}} (\S+)'
+        found = re.findall(pattern, self.get("/metrics")[1])
         return int(min(map(float, found))) if len(found) == len(STREAMS) else 0
+
+    def silences(self) -> int:
+        """How often each stream's socket was given up because nothing came."""
+        return self.losses("silence")
+
+    def fault_acts(self, fault: str) -> list[int]:
+        """When (ms) the exchange did this fault, without the switching."""
+        found = [entry for entry in self.faults.log() if entry["fault"] == fault]
+        return [entry["ms"] for entry in found if not entry["what"].startswith("switched ")]
 
     def _exchange_status(self) -> dict[str, Any]:
         answer = requests.get(f"http://127.0.0.1:{self.exchange_port}/_local/status", timeout=5)
@@ -272,6 +287,11 @@ def gaps_of(setup: Setup, stream: str) -> list[tuple[int, int]]:
     return [(line["last_seen_ms"], line["first_seen_ms"]) for line in lines if line["stream"] == stream]
 
 
+def time_ms(key: Key) -> int:
+    """The time in the key of a ticker or a book, which may be stamped in microseconds."""
+    return int(key[1]) // 1000 if key[1] > MICROSECONDS else int(key[1])
+
+
 def assert_missing_only_in_gaps(setup: Setup, stream: str) -> None:
     """Books and tickers cannot be had again: what is missing lies inside the recorded gaps (ingester stopped)."""
     kept = setup.kept(stream).values
@@ -279,7 +299,7 @@ def assert_missing_only_in_gaps(setup: Setup, stream: str) -> None:
     places = [place for place, key in enumerate(published) if key in kept]
     missing = [key for key in published[places[0] : places[-1]] if key not in kept]
     windows = gaps_of(setup, stream)
-    outside = [key for key in missing if not any(start - 500 <= key[1] <= end + 500 for start, end in windows)]
+    outside = [key for key in missing if not any(start - 500 <= time_ms(key) <= end + 500 for start, end in windows)]
     assert outside == []
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from upbit_ingester import state as states
-from upbit_ingester.state import KEPT_IDS, STORED_IDS, Change, State
+from upbit_ingester.state import AHEAD_MS, KEPT_IDS, STORED_IDS, Change, State
 
 
 def seen(code: str, sequential_id: int, event_ms: int = 100, stream: str = "trade") -> Change:
@@ -67,3 +67,11 @@ def test_a_broken_file_is_set_aside(tmp_path: Path) -> None:
     assert states.load(path) == State()
     assert (tmp_path / "state.broken").read_bytes() == b'{"streams":'
     assert states.load(path) == State()
+
+
+def test_an_event_from_the_future_does_not_hide_what_is_missed_after_it() -> None:
+    state, now_ms = State(), 1_800_000_000_000
+    state.apply(Change("seen", "trade", "KRW-BTC", now_ms, now_ms, 1))
+    state.apply(Change("seen", "trade", "KRW-BTC", now_ms + 3_600_000, now_ms + 5, 2))
+    assert state.trades["KRW-BTC"].last_ms == now_ms + 5 + AHEAD_MS
+    assert state.streams["trade"].event_ms == now_ms + 5 + AHEAD_MS

@@ -9,7 +9,7 @@ from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, Inbox, Setting, 
 from upbit_ingester.gaps import Gaps
 from upbit_ingester.metrics import Metrics
 from upbit_ingester.pump import DEAD_LETTER
-from upbit_ingester.refetch import Target
+from upbit_ingester.refetch import MARGIN_MS, Target
 from upbit_ingester.rest_sink import RestSink
 from upbit_ingester.rest_trades import RestTrade, decode
 from upbit_ingester.state import Change, State
@@ -54,7 +54,6 @@ def test_a_new_process_keeps_one_snapshot_of_each_code(tmp_path: Path) -> None:
     second.sink.connected(second.codes)
     second.snapshot(1)
     assert len(second.records()) == 1
-    assert second.targets == []
 
 
 def test_snapshots_do_not_hide_the_silence_of_an_exchange(setting: Setting) -> None:
@@ -93,7 +92,7 @@ def test_a_silence_in_which_nothing_was_published_is_no_gap(setting: Setting) ->
     setting.snapshot(2)
     setting.frame(3)
     assert setting.gaps() == []
-    assert setting.targets == []
+    assert "gap" not in setting.marks()
 
 
 def test_a_silence_in_which_something_was_published_is_one(setting: Setting) -> None:
@@ -228,3 +227,18 @@ def test_spooled_records_count_as_seen_but_snapshots_do_not(trades: Setting) -> 
     trades.frame(2, at_s=9)
     records = [item.record for item in trades.pump.items if item.record is not None]
     assert list(changes_of("trade", records)) == [Change("seen", "trade", "KRW-BTC", DAY_MS + 2, 9000, 2)]
+
+
+def test_what_a_known_trade_may_have_overtaken_is_asked_for(tmp_path: Path) -> None:
+    trades = Setting("trade", tmp_path, codes=("KRW-BTC", "KRW-ETH"))
+    trades.sink.connected(trades.codes)
+    trades.frame(1, code="KRW-ETH")
+    trades.frame(1 + MARGIN_MS, code="KRW-ETH")
+    trades.frame(2 + 2 * MARGIN_MS)
+    trades.reconnect("close_1006")
+    trades.snapshot(1 + MARGIN_MS, code="KRW-ETH")
+    assert trades.targets == [], "it was long over when the socket was lost"
+    trades.snapshot(2 + 2 * MARGIN_MS)
+    last_ms = DAY_MS + 2 + 2 * MARGIN_MS
+    assert trades.targets == [Target("KRW-BTC", last_ms, 2 + 2 * MARGIN_MS, last_ms)]
+    assert "gap" not in trades.marks()
