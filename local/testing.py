@@ -47,7 +47,7 @@ def _lint(places: Places) -> None:
 
 
 def _unit(places: Places) -> None:
-    _pytest(places, "tests/unit", "-q")
+    _pytest(places, "tests/unit", "-m", "not nightly", "-q")
 
 
 def _dags(places: Places) -> None:

@@ -71,7 +71,7 @@ class TickerFrame(Frame, gc=False, kw_only=True):
     lowest_52_week_price: Raw = ABSENT
     lowest_52_week_date: Raw = ABSENT
     market_state: Raw = ABSENT
-    is_trading_suspended: Raw = ABSENT
+    is_trading_suspended: bool | UnsetType | None = UNSET
     delisting_date: Raw = ABSENT
     market_warning: Raw = ABSENT
 
@@ -104,12 +104,11 @@ class ErrorBody(Struct, gc=False):
     message: str = ""
 
 
-class ControlFrame(Struct, gc=False):
-    """A frame that is no data: `{"status":"UP"}` or `{"error":{…}}`."""
+class ControlFrame(Struct, gc=False, forbid_unknown_fields=True):
+    """A frame that is no data: `{"status":"UP"}` or `{"error":{…}}`. With anything beside it, it may be data."""
 
     status: str | None = None
     error: ErrorBody | None = None
-    type: str | None = None
 
 
 STRUCTS: dict[str, type[Frame]] = {"trade": TradeFrame, "ticker": TickerFrame, "orderbook": OrderbookFrame}

@@ -25,7 +25,7 @@ from upbit_ingester.frames import (
     TickerFrame,
     TradeFrame,
 )
-from upbit_ingester.numbers import DecimalColumn, plain_pattern
+from upbit_ingester.numbers import LONGEST_NUMBER, DecimalColumn, plain_pattern
 
 # The topics take the broker's default of 1,048,588 bytes a batch; what is larger goes to the dead letters (9 MiB).
 MAX_FRAME_BYTES = 1_000_000
@@ -34,6 +34,14 @@ MAX_FRAME_BYTES = 1_000_000
 EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 MICROSECONDS = 1_000_000_000_000_000  # an order book's timestamp above this is in microseconds
+
+# What a shorter frame holds beside the fields that it must have is too short for a number that the SQL cannot read.
+_ORDINARY_BYTES = LONGEST_NUMBER + 60
+
+# Names of unknown fields are labels of a metric: few and short, whatever the exchange sends.
+_LABELS_MAX = 100
+_LABEL_LETTERS = 60
+_MORE_LABELS = "(others)"
 
 _SPACES = (b" ", b"\n", b"\t", b"\r")
 _INT64_MAX = 2**63 - 1
@@ -84,7 +92,8 @@ class Gate:
         self._decoder = msgspec.json.Decoder(struct)
         self._control = msgspec.json.Decoder(ControlFrame)
         self._units = msgspec.json.Decoder(list[OrderbookUnit])
-        self._known = frozenset(struct.__struct_fields__)
+        self._known = frozenset(struct.__struct_fields__) | (UNIT_WIDTHS.keys() if stream == "orderbook" else set())
+        self._labels: set[str] = set()
         self._columns = [(name, DecimalColumn(*width)) for name, width in WIDTHS[stream].items()]
         self._required = frozenset(REQUIRED_NUMBERS[stream])
         self._unit_columns = [(name, DecimalColumn(*width)) for name, width in UNIT_WIDTHS.items()]
@@ -108,7 +117,7 @@ class Gate:
             control = ControlFrame()
         if control.error is not None:
             return Control(error=_one_line(f"{control.error.name}: {control.error.message}"))
-        if control.status is not None and control.type is None:
+        if control.status is not None:
             return Control()
         return Rejected(_one_line(f"not a {self._stream} frame: {error}"), _code_in(data))
 
@@ -126,11 +135,15 @@ class Gate:
         event_ms = _event_ms(frame)
         sequential_id = _sequential_id(frame)
         values = msgspec.structs.astuple(frame)
-        members = len(values) - values.count(ABSENT) - values.count(UNSET)
+        members, size = len(values) - values.count(ABSENT) - values.count(UNSET), len(data)
         if isinstance(frame, OrderbookFrame):
-            members += OrderbookUnit.MEMBERS * self._check_units(bytes(frame.orderbook_units))
+            units = bytes(frame.orderbook_units)
+            members += OrderbookUnit.MEMBERS * self._check_units(units)
+            size -= len(units)
         # A name that is spelled `"name" :` is not counted; the wire's frames have no space.
-        ordinary = data.count(b'":') == members and not any(space in data for space in _SPACES)
+        ordinary = (
+            size <= _ORDINARY_BYTES and data.count(b'":') == members and not any(space in data for space in _SPACES)
+        )
         unknown = () if ordinary else self._look_closely(data)
         return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, _key(frame), unknown)
 
@@ -170,18 +183,31 @@ class Gate:
         """
         unknown: set[str] = set()
 
+        def number(text: str) -> str:
+            if len(text) > LONGEST_NUMBER:
+                raise _MisfitError(f"a number has {len(text)} characters, the SQL takes {LONGEST_NUMBER}")
+            return text
+
         def members(pairs: list[tuple[str, Any]]) -> None:
             names = [name for name, _ in pairs]
             if len(set(names)) != len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise _MisfitError(f"field {twice[:60]!r} stands twice")
-            unknown.update(name for name in names if name not in self._known and name not in UNIT_WIDTHS)
+            unknown.update(name for name in names if name not in self._known)
 
         try:
-            json.loads(data, object_pairs_hook=members, parse_int=str, parse_float=str)
+            json.loads(data, object_pairs_hook=members, parse_int=number, parse_float=number)
         except (ValueError, RecursionError) as error:
             raise _MisfitError(f"not JSON: {error}") from None
-        return tuple(sorted(unknown))
+        return tuple(sorted({self._label(name) for name in unknown}))
+
+    def _label(self, name: str) -> str:
+        label = _one_line(name)[:_LABEL_LETTERS] or "(empty)"
+        if label not in self._labels:
+            if len(self._labels) >= _LABELS_MAX:
+                return _MORE_LABELS
+            self._labels.add(label)
+        return label
 
 
 def _ordinary_units_pattern() -> bytes:
@@ -248,4 +274,6 @@ def _code_in(data: bytes) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:500]
+    """Text from outside as logs, headers and labels may carry it: one line, no control characters, not endless."""
+    line = " ".join(text[:4000].split())[:500]
+    return line if line.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)

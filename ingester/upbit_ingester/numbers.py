@@ -9,12 +9,14 @@ from decimal import Decimal
 
 _JSON_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _EXPONENT_MAX_DIGITS = 6  # beyond, Decimal itself overflows; no price has such an exponent
+LONGEST_NUMBER = 1000  # characters; Jackson, which reads the frame in Flink, drops a record with a longer one
 
 
 def plain_pattern(precision: int, scale: int) -> bytes:
     """A regular expression for the ordinary spelling (no exponent) of what fits DECIMAL(precision, scale)."""
     # Possessive throughout: 30 levels of numbers that end in zeros would otherwise be tried in every division.
-    return rb"-?+(?:0|[1-9][0-9]{0,%d}+)(?:\.[0-9]{1,%d}+0*+)?+" % (precision - scale - 1, scale)
+    # No spelling of the exchange has so many zeros: who writes more is looked at one by one, for the text's length too.
+    return rb"-?+(?:0|[1-9][0-9]{0,%d}+)(?:\.[0-9]{1,%d}+0{0,40}+)?+" % (precision - scale - 1, scale)
 
 
 class DecimalColumn:
@@ -33,6 +35,8 @@ class DecimalColumn:
             return None
         if not _JSON_NUMBER.fullmatch(text):
             return f"{_shown(text)} is no number"
+        if len(text) > LONGEST_NUMBER:
+            return f"{_shown(text)} has {len(text)} characters, the SQL takes {LONGEST_NUMBER}"
         exponent = re.split(rb"[eE]", text)[-1] if b"e" in text.lower() else b""
         if len(exponent.strip(b"+-")) > _EXPONENT_MAX_DIGITS:
             return f"{_shown(text)} has an absurd exponent"

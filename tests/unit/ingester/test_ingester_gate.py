@@ -133,6 +133,24 @@ def test_unknown_fields_pass_and_are_named() -> None:
     assert verdict.unknown_fields == ("orders",)
 
 
+@pytest.mark.parametrize("member", [b'"error":{"name":"x"},', b'"status":"UP",'])
+def test_a_data_frame_that_looks_like_a_control_frame_too_is_not_swallowed(member: bytes) -> None:
+    odd = TRADE.replace(b'{"type"', b"{" + member + b'"type"', 1)
+    assert isinstance(check(odd), Accepted)
+    assert reason(with_member(odd, "sequential_id", "null")).startswith("not a trade frame")
+    assert reason(odd.replace(b'"type":"trade",', b"")).startswith("not a trade frame")
+
+
+def test_words_of_the_exchange_cannot_steer_a_terminal() -> None:
+    assert check(b'{"error":{"name":"A\\u001b[31m","message":"a\\nb"}}') == Control(
+        "A\N{REPLACEMENT CHARACTER}[31m: a b"
+    )
+    assert reason(TRADE.replace(b'"ASK"', b'"A\\u0000\\u009bK"')).isprintable()
+    verdict = check(TRADE.replace(b'{"type"', b'{"\\u001b":1,"":2,"type"', 1))
+    assert isinstance(verdict, Accepted)
+    assert verdict.unknown_fields == ("(empty)", "\N{REPLACEMENT CHARACTER}")
+
+
 def test_control_frames() -> None:
     assert check(b'{"status":"UP"}') == Control()
     error = '{"error":{"message":"nope 은 지원하지 않는 타입입니다.","name":"INVALID_PARAM"}}'.encode()
@@ -163,6 +181,9 @@ def test_control_frames() -> None:
         ("trade", "code", "null", "neither code nor market holds a code"),
         ("trade", "code", '"KRW BTC"', "neither code nor market holds a code"),
         ("ticker", "change_rate", "0.01267132951", "change_rate '0.01267132951' has 11 decimals"),
+        ("trade", "trade_price", "1." + "0" * 999, "trade_price '1.00000000000000000000000000000000000000'… has 1001"),
+        ("trade", "trade_date", "1" * 1001, "a number has 1001 characters, the SQL takes 1000"),
+        ("ticker", "is_trading_suspended", '"yes"', "not a ticker frame: Expected `bool | null`, got `str`"),
         ("ticker", "acc_trade_volume", "null", "acc_trade_volume is null"),
         ("ticker", "timestamp", "9007199254740993000", "timestamp 9007199254740993000 is no time in ms"),
         ("orderbook", "ask_size", "null", "orderbook_units.ask_size 'null' is no number"),
