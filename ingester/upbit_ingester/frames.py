@@ -5,65 +5,65 @@ passes through is not decoded at all. A field without a default is required. Wha
 msgspec skips it, and the gate counts it.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 ABSENT = Raw(b"")  # a field that the frame does not have; no JSON value is empty
 
 
-class Frame(Struct, gc=False):
-    """What every stream has. Either `code` (WebSocket) or `market` (REST spelling) must be there."""
+class Frame(Struct, gc=False, omit_defaults=True):
+    """What every stream has. Either `code` (WebSocket) or `market` (REST spelling) must be there.
+
+    Fields stand in the wire's order: a frame that is encoded again then equals its bytes, unless it is unusual.
+    """
 
     type: str
     code: str | UnsetType | None = UNSET
     market: str | UnsetType | None = UNSET
-    stream_type: str | UnsetType | None = UNSET
 
 
-class TradeFrame(Frame, gc=False, kw_only=True):
+class TradeFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     """A trade; key (code, sequential_id). `trade_timestamp` = match time, `timestamp` = publish time, both ms."""
 
-    sequential_id: int
+    timestamp: int | UnsetType | None = UNSET
+    trade_date: Raw = ABSENT
+    trade_time: Raw = ABSENT
     trade_timestamp: int
     trade_price: Raw
     trade_volume: Raw
     ask_bid: Literal["ASK", "BID"]
-    timestamp: int | UnsetType | None = UNSET
     prev_closing_price: Raw = ABSENT
     change: Raw = ABSENT
     change_price: Raw = ABSENT
+    sequential_id: int
     best_ask_price: Raw = ABSENT
     best_ask_size: Raw = ABSENT
     best_bid_price: Raw = ABSENT
     best_bid_size: Raw = ABSENT
-    trade_date: Raw = ABSENT
-    trade_time: Raw = ABSENT
+    stream_type: str | UnsetType | None = UNSET
 
 
-class TickerFrame(Frame, gc=False, kw_only=True):
+class TickerFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     """A ticker; key (code, timestamp, acc_trade_volume). Times in ms."""
 
-    timestamp: int
-    trade_price: Raw
-    acc_trade_volume: Raw
-    trade_timestamp: int | UnsetType | None = UNSET
     opening_price: Raw = ABSENT
     high_price: Raw = ABSENT
     low_price: Raw = ABSENT
+    trade_price: Raw
     prev_closing_price: Raw = ABSENT
+    acc_trade_price: Raw = ABSENT
     change: Raw = ABSENT
     change_price: Raw = ABSENT
     signed_change_price: Raw = ABSENT
     change_rate: Raw = ABSENT
     signed_change_rate: Raw = ABSENT
+    ask_bid: Raw = ABSENT
     trade_volume: Raw = ABSENT
-    acc_trade_volume_24h: Raw = ABSENT
-    acc_trade_price: Raw = ABSENT
-    acc_trade_price_24h: Raw = ABSENT
+    acc_trade_volume: Raw
     trade_date: Raw = ABSENT
     trade_time: Raw = ABSENT
-    ask_bid: Raw = ABSENT
+    trade_timestamp: int | UnsetType | None = UNSET
     acc_ask_volume: Raw = ABSENT
     acc_bid_volume: Raw = ABSENT
     highest_52_week_price: Raw = ABSENT
@@ -74,22 +74,25 @@ class TickerFrame(Frame, gc=False, kw_only=True):
     is_trading_suspended: bool | UnsetType | None = UNSET
     delisting_date: Raw = ABSENT
     market_warning: Raw = ABSENT
+    timestamp: int
+    acc_trade_price_24h: Raw = ABSENT
+    acc_trade_volume_24h: Raw = ABSENT
+    stream_type: str | UnsetType | None = UNSET
 
 
-class OrderbookFrame(Frame, gc=False, kw_only=True):
+class OrderbookFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     """A whole book; key (code, timestamp). `timestamp` in ms, on some books in microseconds (a known defect)."""
 
     timestamp: int
-    orderbook_units: Raw
     total_ask_size: Raw = ABSENT
     total_bid_size: Raw = ABSENT
+    orderbook_units: Raw
+    stream_type: str | UnsetType | None = UNSET
     level: Raw = ABSENT
 
 
 class OrderbookUnit(Struct, gc=False):
     """One level of a book."""
-
-    MEMBERS: ClassVar[int] = 4
 
     ask_price: Raw
     bid_price: Raw
@@ -111,7 +114,12 @@ class ControlFrame(Struct, gc=False, forbid_unknown_fields=True):
     error: ErrorBody | None = None
 
 
-STRUCTS: dict[str, type[Frame]] = {"trade": TradeFrame, "ticker": TickerFrame, "orderbook": OrderbookFrame}
+StreamFrame = TradeFrame | TickerFrame | OrderbookFrame
+STRUCTS: dict[str, type[TradeFrame] | type[TickerFrame] | type[OrderbookFrame]] = {
+    "trade": TradeFrame,
+    "ticker": TickerFrame,
+    "orderbook": OrderbookFrame,
+}
 
 # (precision, scale) of each DECIMAL column in sql/tables/<stream>.sql; a unit test keeps the two equal.
 WIDTHS: dict[str, dict[str, tuple[int, int]]] = {

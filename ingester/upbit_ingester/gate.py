@@ -6,26 +6,26 @@ that the SQL behind Kafka never meets a value it would round, null or drop in si
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from upbit_ingester.frames import (
-    ABSENT,
     REQUIRED_NUMBERS,
     STRUCTS,
     UNIT_WIDTHS,
     WIDTHS,
     ControlFrame,
-    Frame,
     OrderbookFrame,
     OrderbookUnit,
+    StreamFrame,
     TickerFrame,
     TradeFrame,
 )
-from upbit_ingester.numbers import LONGEST_NUMBER, DecimalColumn, plain_pattern
+from upbit_ingester.numbers import LONGEST_NUMBER, DecimalColumn, ordinary_pattern
+from upbit_ingester.ordinary import Ordinary
 
 # The topics take the broker's default of 1,048,588 bytes a batch; what is larger goes to the dead letters (9 MiB).
 MAX_FRAME_BYTES = 1_000_000
@@ -35,22 +35,17 @@ EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 MICROSECONDS = 1_000_000_000_000_000  # an order book's timestamp above this is in microseconds
 
-# What a shorter frame holds beside the fields that it must have is too short for a number that the SQL cannot read.
-_ORDINARY_BYTES = LONGEST_NUMBER + 60
-
 # Names of unknown fields are labels of a metric: few and short, whatever the exchange sends.
 _LABELS_MAX = 100
 _LABEL_LETTERS = 60
 _MORE_LABELS = "(others)"
 
-_SPACES = (b" ", b"\n", b"\t", b"\r")
 _INT64_MAX = 2**63 - 1
 _CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
 _CODE_MEMBER = re.compile(rb'"(?:code|market)"\s*:\s*"([0-9A-Z]{1,20}-[0-9A-Z._]{1,40})"')
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A frame that fits. `event_ms` is the exchange's time of the stream's `time` field, in ms."""
 
     code: str
@@ -61,16 +56,14 @@ class Accepted:
     unknown_fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """A frame that does not fit: one line why, and the code where it could be read."""
 
     reason: str
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(msgspec.Struct, frozen=True, gc=False):
     """A frame that is no data: the heartbeat answer, or an error (then `error` says it)."""
 
     error: str | None = None
@@ -97,7 +90,9 @@ class Gate:
         self._columns = [(name, DecimalColumn(*width)) for name, width in WIDTHS[stream].items()]
         self._required = frozenset(REQUIRED_NUMBERS[stream])
         self._unit_columns = [(name, DecimalColumn(*width)) for name, width in UNIT_WIDTHS.items()]
+        self._ordinary = Ordinary(struct, WIDTHS[stream])
         self._ordinary_units = re.compile(_ordinary_units_pattern()).fullmatch
+        self._event = _EVENTS[stream]
 
     def check(self, data: bytes) -> Verdict:
         """Judge one frame. Never raises for anything a socket can deliver."""
@@ -121,7 +116,7 @@ class Gate:
             return Control()
         return Rejected(_one_line(f"not a {self._stream} frame: {error}"), _code_in(data))
 
-    def _judge(self, frame: Frame, data: bytes) -> Accepted:
+    def _judge(self, frame: StreamFrame, data: bytes) -> Accepted:
         if frame.type != self._stream:
             raise _MisfitError(f"type is {frame.type[:40]!r}, expected {self._stream!r}")
         code = _usable_code(frame)
@@ -131,23 +126,16 @@ class Gate:
             raise _MisfitError(f"{len(data)} bytes, the topic takes {MAX_FRAME_BYTES}")
         if not data.isascii():
             _check_utf8(data)
-        self._check_numbers(frame)
-        event_ms = _event_ms(frame)
-        sequential_id = _sequential_id(frame)
+        event_ms, sequential_id, key = self._event(frame)
         values = msgspec.structs.astuple(frame)
-        members, size = len(values) - values.count(ABSENT) - values.count(UNSET), len(data)
-        if isinstance(frame, OrderbookFrame):
-            units = bytes(frame.orderbook_units)
-            members += OrderbookUnit.MEMBERS * self._check_units(units)
-            size -= len(units)
-        # A name that is spelled `"name" :` is not counted; the wire's frames have no space.
-        ordinary = (
-            size <= _ORDINARY_BYTES and data.count(b'":') == members and not any(space in data for space in _SPACES)
-        )
+        if not self._ordinary.numbers(values):
+            self._check_numbers(frame)
+        ordinary = self._check_units(bytes(frame.orderbook_units)) if isinstance(frame, OrderbookFrame) else True
+        ordinary = ordinary and self._ordinary.texts(values) and self._ordinary.spelling(frame, data)
         unknown = () if ordinary else self._look_closely(data)
-        return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, _key(frame), unknown)
+        return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, key, unknown)
 
-    def _check_numbers(self, frame: Frame) -> None:
+    def _check_numbers(self, frame: StreamFrame) -> None:
         for name, column in self._columns:
             text = bytes(getattr(frame, name))
             if column.quick(text) or not text:
@@ -159,12 +147,12 @@ class Gate:
             if reason := column.misfit(text):
                 raise _MisfitError(f"{name} {reason}")
 
-    def _check_units(self, units: bytes) -> int:
-        """Check the levels of a book and return how many there are."""
+    def _check_units(self, units: bytes) -> bool:
+        """Check the levels of a book; False when something in them is unusual."""
         # One pattern over the whole array is four times cheaper than looking at 120 numbers one by one; what it
-        # does not match (exponents, another order of fields) is looked at one by one.
+        # does not match (another order of fields, more of them) is looked at one by one.
         if self._ordinary_units(units):
-            return units.count(b"{")
+            return True
         try:
             levels = self._units.decode(units)
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -174,10 +162,10 @@ class Gate:
                 text = bytes(getattr(level, name))
                 if not column.quick(text) and (reason := column.misfit(text)):
                     raise _MisfitError(f"orderbook_units.{name} {reason}")
-        return len(levels)
+        return False
 
     def _look_closely(self, data: bytes) -> tuple[str, ...]:
-        """The rare frame whose members are not the known ones: names of unknown fields, sorted.
+        """The rare frame that is not spelled as usual: names of unknown fields, sorted.
 
         A field that stands twice is refused: flink-json may then null other columns.
         """
@@ -211,28 +199,40 @@ class Gate:
 
 
 def _ordinary_units_pattern() -> bytes:
-    fields = b",".join(b'"%s":%s' % (name.encode(), plain_pattern(*width)) for name, width in UNIT_WIDTHS.items())
+    fields = b",".join(b'"%s":%s' % (name.encode(), ordinary_pattern(*width)) for name, width in UNIT_WIDTHS.items())
     unit = rb"\{" + fields + rb"\}"
     return rb"\[(?:" + unit + rb"(?:," + unit + rb")*+)?+\]"
 
 
-def _usable_code(frame: Frame) -> str | None:
-    # Like the SQL: a code that is there counts, were it empty.
+def _usable_code(frame: StreamFrame) -> str | None:
+    # As in the SQL: COALESCE(code, market).
     code = frame.market if frame.code is None or frame.code is UNSET else frame.code
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
-def _event_ms(frame: Frame) -> int:
-    """The exchange's time in ms by the contract's `time` field; every time in the frame must be a possible one."""
-    if isinstance(frame, TradeFrame):
-        _check_ms("timestamp", frame.timestamp)
-        return _check_ms("trade_timestamp", frame.trade_timestamp)
-    if isinstance(frame, TickerFrame):
-        _check_ms("trade_timestamp", frame.trade_timestamp)
-        return _check_ms("timestamp", frame.timestamp)
-    assert isinstance(frame, OrderbookFrame)
+def _trade(frame: TradeFrame) -> tuple[int, int, tuple[int, bytes]]:
+    """(event's time in ms, sequential_id, key with the code); every time in the frame must be a possible one."""
+    if not 0 < frame.sequential_id <= _INT64_MAX:
+        raise _MisfitError(f"sequential_id {str(frame.sequential_id)[:30]} is no positive 64-bit integer")
+    _check_ms("timestamp", frame.timestamp)
+    return _check_ms("trade_timestamp", frame.trade_timestamp), frame.sequential_id, (frame.sequential_id, b"")
+
+
+def _ticker(frame: TickerFrame) -> tuple[int, int, tuple[int, bytes]]:
+    _check_ms("trade_timestamp", frame.trade_timestamp)
+    return _check_ms("timestamp", frame.timestamp), 0, (frame.timestamp, bytes(frame.acc_trade_volume))
+
+
+def _orderbook(frame: OrderbookFrame) -> tuple[int, int, tuple[int, bytes]]:
     in_ms = frame.timestamp // 1000 if frame.timestamp > MICROSECONDS else frame.timestamp
-    return _check_ms("timestamp", in_ms)
+    return _check_ms("timestamp", in_ms), 0, (frame.timestamp, b"")
+
+
+_EVENTS: dict[str, Callable[[Any], tuple[int, int, tuple[int, bytes]]]] = {
+    "trade": _trade,
+    "ticker": _ticker,
+    "orderbook": _orderbook,
+}
 
 
 def _check_ms(name: str, value: int | UnsetType | None) -> int:
@@ -241,23 +241,6 @@ def _check_ms(name: str, value: int | UnsetType | None) -> int:
     if not EARLIEST_MS <= value < LATEST_MS:
         raise _MisfitError(f"{name} {str(value)[:30]} is no time in ms between 2010 and 2100")
     return value
-
-
-def _sequential_id(frame: Frame) -> int:
-    if not isinstance(frame, TradeFrame):
-        return 0
-    if not 0 < frame.sequential_id <= _INT64_MAX:
-        raise _MisfitError(f"sequential_id {str(frame.sequential_id)[:30]} is no positive 64-bit integer")
-    return frame.sequential_id
-
-
-def _key(frame: Frame) -> tuple[int, bytes]:
-    if isinstance(frame, TradeFrame):
-        return frame.sequential_id, b""
-    if isinstance(frame, TickerFrame):
-        return frame.timestamp, bytes(frame.acc_trade_volume)
-    assert isinstance(frame, OrderbookFrame)
-    return frame.timestamp, b""
 
 
 def _check_utf8(data: bytes) -> None:

@@ -12,22 +12,30 @@ _EXPONENT_MAX_DIGITS = 6  # beyond, Decimal itself overflows; no price has such 
 LONGEST_NUMBER = 1000  # characters; Jackson, which reads the frame in Flink, drops a record with a longer one
 
 
-def plain_pattern(precision: int, scale: int) -> bytes:
-    """A regular expression for the ordinary spelling (no exponent) of what fits DECIMAL(precision, scale)."""
+def ordinary_pattern(precision: int, scale: int) -> bytes:
+    """A regular expression for the ordinary spellings of what fits DECIMAL(precision, scale).
+
+    Plain; as a Java double from 10,000,000 on (`1.16539E8`) or below 0.001 (`7.9276E-4`, `5.0E-4`); as a BigDecimal
+    below 0.000001 (`6E-8`, `0E-8`). For columns with 9 digits or more before the point and 8 or more after it, as all
+    of the lake's are.
+    """
     # Possessive throughout: 30 levels of numbers that end in zeros would otherwise be tried in every division.
     # No spelling of the exchange has so many zeros: who writes more is looked at one by one, for the text's length too.
-    return rb"-?+(?:0|[1-9][0-9]{0,%d}+)(?:\.[0-9]{1,%d}+0{0,40}+)?+" % (precision - scale - 1, scale)
+    plain = rb"(?:0|[1-9][0-9]{0,%d}+)(?:\.[0-9]{1,%d}+0{0,40}+)?+" % (precision - scale - 1, scale)
+    large = rb"[1-9](?:\.[0-9]{1,%d}+)?+E[78]" % scale
+    small = rb"|".join(rb"[1-9]\.[0-9]{1,%d}+E-%d" % (scale - power, power) for power in range(4, 8))
+    return rb"-?+(?:" + rb"|".join((plain, large, small, rb"[1-9]\.0E-8", rb"[0-9]E-8", rb"0E-10")) + rb")"
 
 
 class DecimalColumn:
-    """One DECIMAL column's width, with the quick test for the ordinary spelling compiled once."""
+    """One DECIMAL column's width, with the quick test for the ordinary spellings compiled once."""
 
     __slots__ = ("precision", "quick", "scale")
 
     def __init__(self, precision: int, scale: int) -> None:
         self.precision = precision
         self.scale = scale
-        self.quick = re.compile(plain_pattern(precision, scale)).fullmatch
+        self.quick = re.compile(ordinary_pattern(precision, scale)).fullmatch
 
     def misfit(self, text: bytes) -> str | None:
         """Why `text` does not fit, or None when it fits. Exact for every spelling that JSON allows."""

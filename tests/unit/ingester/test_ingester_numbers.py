@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_ingester.numbers import DecimalColumn, plain_pattern
+from upbit_ingester.frames import UNIT_WIDTHS, WIDTHS
+from upbit_ingester.numbers import DecimalColumn, ordinary_pattern
 
 PRICE = DecimalColumn(17, 8)
 
@@ -65,9 +66,18 @@ def test_agrees_with_decimal(text: str, width: tuple[int, int]) -> None:
     assert (column.misfit(text.encode()) is None) == fits_by_decimal(text, *width)
 
 
+@pytest.mark.parametrize("width", sorted({*UNIT_WIDTHS.values(), *(w for ws in WIDTHS.values() for w in ws.values())}))
+def test_agrees_with_decimal_on_every_short_spelling_with_an_exponent(width: tuple[int, int]) -> None:
+    """The ordinary spellings lie here: Java doubles and BigDecimals."""
+    column = DecimalColumn(*width)
+    mantissas = ["0", "-0", "0.0", "1", "9", "10", *("9." + "9" * digits for digits in range(1, 12)), "1.0", "1.50"]
+    for text in (f"{mantissa}E{power}" for mantissa in mantissas for power in range(-13, 14)):
+        assert (column.misfit(text.encode()) is None) == fits_by_decimal(text, *width), text
+
+
 @given(st.from_regex(r"(?a)-?[0-9]{1,12}(\.[0-9]{0,10}0{0,6})?", fullmatch=True), st.sampled_from([(17, 8), (20, 10)]))
 def test_the_possessive_pattern_takes_what_the_plain_one_takes(text: str, width: tuple[int, int]) -> None:
     precision, scale = width
     plain = rf"-?(?:0|[1-9][0-9]{{0,{precision - scale - 1}}})(?:\.[0-9]{{1,{scale}}}0*)?"
-    ours = re.fullmatch(plain_pattern(*width), text.encode("utf-8"))
+    ours = re.fullmatch(ordinary_pattern(*width), text.encode("utf-8"))
     assert bool(ours) == bool(re.fullmatch(plain, text, re.ASCII))
