@@ -52,6 +52,7 @@ def _parser() -> _Parser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     test = _add(commands, "test", "install what tests need and run them")
     test.add_argument("suite", nargs="?", default="all", choices=SUITES, help="default: all that CI runs")
+    _add_bench(commands)
     _add(commands, "lock", "resolve every requirement again (maintainers)")
     return parser
 
@@ -64,6 +65,16 @@ def _add_up(commands: Commands) -> None:
     up.add_argument("--only", type=_names, default=(), metavar="PARTS", help="parts to start, no bootstrap")
 
 
+def _add_bench(commands: Commands) -> None:
+    bench = _add(commands, "bench", "what a frame costs the ingester on this machine, and a peer")
+    bench.add_argument("what", choices=("ingester",))
+    bench.add_argument("--seconds", type=_count, default=10, help="how long each load is sent (default: 10)")
+    bench.add_argument("--runs", type=_count, default=3, help="runs of each load, the median counts (default: 3)")
+    bench.add_argument("--rates", type=_counts, default=(1000, 5000, 20_000), help="mixed frames a second, with commas")
+    bench.add_argument("--no-peer", dest="peer", action="store_false", help="without cryptofeed")
+    bench.add_argument("--output", metavar="DIR", help="folder of results.json and results.svg")
+
+
 def _add(commands: Commands, name: str, text: str) -> _Parser:
     return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
 
@@ -73,6 +84,16 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part.strip()) for part in text.split(","))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
@@ -74,6 +75,14 @@ def _test(places: Places, options: argparse.Namespace, console: Console) -> int:
     return run_suite(places, options.suite, console)
 
 
+def _bench(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local.bench.run import Wanted, bench
+
+    output = Path(options.output) if options.output else places.home.with_name("bench")
+    bench(places, Wanted(options.seconds, options.runs, options.rates, options.peer, output.absolute()), console)
+    return 0
+
+
 def _lock(places: Places, _: argparse.Namespace, console: Console) -> int:
     from local.locking import lock_everything
 
@@ -96,5 +105,6 @@ _COMMANDS: dict[str, Command] = {
     "sql": _sql,
     "logs": _logs,
     "test": _test,
+    "bench": _bench,
     "lock": _lock,
 }

@@ -79,6 +79,11 @@ def parts_to_test(places: Places) -> list[Installable]:
     return [_venv(places, "tests", places.repository / "tests" / "requirements.lock")]
 
 
+def part_of_the_peer(places: Places) -> Installable:
+    """What `bench` compares the ingester with."""
+    return _venv(places, "cryptofeed", places.repository / "local" / "bench" / "cryptofeed" / "requirements.lock")
+
+
 def install(places: Places, parts: Iterable[Installable], console: Console) -> None:
     """Makes every part that is missing or out of date. Raises PipelineError naming the first that failed."""
     parts = list(parts)

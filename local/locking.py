@@ -12,7 +12,16 @@ from rich.console import Console
 from local.errors import PipelineError, last_words
 from local.places import Places
 
-WITH_DEPENDENCIES = (".", "ingester", "exchange", "local", "local/java", "local/flink-build", "tests")
+WITH_DEPENDENCIES = (
+    ".",
+    "ingester",
+    "exchange",
+    "local",
+    "local/java",
+    "local/flink-build",
+    "local/bench/cryptofeed",
+    "tests",
+)
 ALONE = ("flink",)
 JARS = ("local/kafka", "flink")
 

@@ -18,6 +18,11 @@ def test_up_and_its_options() -> None:
     assert options.only == ("kafka", "s3")
 
 
+def test_bench_and_its_options() -> None:
+    options = parse(["bench", "ingester", "--rates", "1000, 5000", "--no-peer"])
+    assert (options.what, options.rates, options.peer, options.output) == ("ingester", (1000, 5000), False, None)
+
+
 def test_everything_after_sql_goes_to_the_client() -> None:
     assert parse(["sql", "-f", "a.sql", "--verbose"]).arguments == ["-f", "a.sql", "--verbose"]
     assert parse(["sql"]).arguments == []
@@ -33,6 +38,9 @@ def test_everything_after_sql_goes_to_the_client() -> None:
         (["query"], "required: sql"),
         (["query", "SELECT 1", "--format", "xml"], "invalid choice: 'xml'"),
         (["test", "everything"], "invalid choice: 'everything'"),
+        (["bench"], "required: what"),
+        (["bench", "ingester", "--seconds", "0"], "'0' is not a whole number above 0"),
+        (["bench", "ingester", "--rates", "1000,fast"], "'fast' is not a whole number above 0"),
         (["down", "now"], "down does not know now"),
     ],
 )

@@ -1,0 +1,1 @@
+"""`./pipeline bench ingester`: what a frame costs the ingester, and a peer, on this machine."""
