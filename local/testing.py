@@ -56,7 +56,9 @@ def _dags(places: Places) -> None:
 
 
 def _integration(places: Places) -> None:
-    _pytest(places, "tests/integration", "-m", "not nightly", "-v")
+    # Tests of the exchange alone mostly wait for its clock, each with a process of its own.
+    _pytest(places, "tests/integration", "-m", "not nightly and not engines", "-q", "-n", "4", "--dist", "loadfile")
+    _pytest(places, "tests/integration", "-m", "not nightly and engines", "-v")
 
 
 def _end_to_end(places: Places) -> None:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,14 +14,16 @@ from hypothesis import strategies as st
 
 from tests.unit.ingester.frame_mutations import BASES, Mutator, joined, members_of
 from tests.unit.ingester.lake_oracle import complaint
+from upbit_ingester.continuity import Shared
 from upbit_ingester.frames import STRUCTS
+from upbit_ingester.gaps import Gaps
 from upbit_ingester.gate import Accepted, Control, Gate, Rejected, Verdict
 from upbit_ingester.metrics import Metrics
 from upbit_ingester.pump import DEAD_LETTER, Item, Pump
 from upbit_ingester.record import Record
 from upbit_ingester.spool import Spool
 from upbit_ingester.state import State
-from upbit_ingester.stream import Shared, StreamSink
+from upbit_ingester.stream import StreamSink
 
 BLOCK = 1000
 # 54,000 frames in CI and 1,020,000 at night through the gate; a third of that on the whole path.
@@ -141,7 +142,7 @@ class Expected:
     def __init__(self, stream: str) -> None:
         self._stream = stream
         self._gate = Gate(stream)
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, Accepted] = {}
         self._refused: dict[str | None, bytes] = {}
         self.records: list[tuple[str, int]] = []
 
@@ -152,9 +153,12 @@ class Expected:
                 self.records.append((DEAD_LETTER, number))
             self._refused[verdict.code] = data
         elif isinstance(verdict, Accepted):
-            if not (verdict.snapshot and self._last.get(verdict.code) == verdict.key):
-                self.records.append((self._stream, number))
-            self._last[verdict.code] = verdict.key
+            last = self._last.get(verdict.code)
+            if verdict.snapshot and last is not None and last.key == verdict.key:
+                return
+            self.records.append((self._stream, number))
+            if not verdict.snapshot or last is None or verdict.event_ms >= last.event_ms:
+                self._last[verdict.code] = verdict
 
 
 def neighbour(stream: str, number: int) -> bytes:
@@ -174,12 +178,13 @@ def alternating(stream: str, block: int) -> Iterator[bytes]:
 
 def run_block(stream: str, block: int, folder: Path) -> None:
     pump, metrics, expected = Inbox(), Metrics(), Expected(stream)
-    shared = Shared(pump, State(), metrics, folder / "gaps.jsonl", lambda: ("KRW-BTC",), lambda _: None)
+    shared = Shared(pump, State(), metrics, Gaps(folder), lambda: ("KRW-BTC",), lambda _: None)
     sink = StreamSink(stream, shared)
-    sink.connected()
+    [socket] = sink.sockets
+    sink.continuity.connected(socket, ("KRW-BTC",))
     sent = list(alternating(stream, block))
     for number, data in enumerate(sent):
-        sink.frame("c", number, data, 1_787_728_600_000_000_000 + number)
+        sink.frame(socket, "c", number, data, 1_787_728_600_000_000_000 + number)
         expected.frame(number, data)
     found = [(lane, int(dict(record.headers)["frame"])) for lane, record in pump.records]
     assert found == expected.records
