@@ -50,7 +50,8 @@ class Continuity:
         self._missed = False  # the gap that is open has cost something
         self.doubts = Doubts(stream)
         self._staleness = Staleness(stream)
-        self._last: dict[str, Accepted] = {}  # the last frame that each code's spool took
+        self._last: dict[str, Accepted] = {}  # the last frame that each code's spool took, but for
+        self._older: dict[str, tuple[int, bytes]] = {}  # an older SNAPSHOT that it took after that: its key
 
     # -- the sockets ---------------------------------------------------------------------------------------------
 
@@ -106,13 +107,15 @@ class Continuity:
         if self._gaps.is_open:
             self._close_gap(verdict.event_ms, received_ms)
         self._last[verdict.code] = verdict
+        if self._older:
+            self._older.pop(verdict.code, None)
 
     def snapshot(self, socket: Socket, verdict: Accepted, received_ms: int) -> bool:
         """A SNAPSHOT came: True when it is news, False when it repeats what the code's spool took last."""
         last = self._last.get(verdict.code)
         self._first(socket, verdict, received_ms)
         socket.snapshots.add(verdict.code)
-        return last is None or last.key != verdict.key
+        return last is None or self._older.get(verdict.code, last.key) != verdict.key
 
     def snapshot_kept(self, verdict: Accepted) -> None:
         """The SNAPSHOT is in the spool now."""
@@ -120,6 +123,9 @@ class Continuity:
         # One that comes late over a second socket does not take the place of something younger.
         if last is None or verdict.event_ms >= last.event_ms:
             self._last[verdict.code] = verdict
+            self._older.pop(verdict.code, None)
+        else:
+            self._older[verdict.code] = verdict.key
 
     def shed(self) -> None:
         """From here on frames are dropped on purpose."""

@@ -142,7 +142,7 @@ class Expected:
     def __init__(self, stream: str) -> None:
         self._stream = stream
         self._gate = Gate(stream)
-        self._last: dict[str, Accepted] = {}
+        self._last: dict[str, bytes] = {}
         self._refused: dict[str | None, bytes] = {}
         self.records: list[tuple[str, int]] = []
 
@@ -153,12 +153,9 @@ class Expected:
                 self.records.append((DEAD_LETTER, number))
             self._refused[verdict.code] = data
         elif isinstance(verdict, Accepted):
-            last = self._last.get(verdict.code)
-            if verdict.snapshot and last is not None and last.key == verdict.key:
-                return
-            self.records.append((self._stream, number))
-            if not verdict.snapshot or last is None or verdict.event_ms >= last.event_ms:
-                self._last[verdict.code] = verdict
+            if not (verdict.snapshot and self._last.get(verdict.code) == verdict.key):
+                self.records.append((self._stream, number))
+            self._last[verdict.code] = verdict.key
 
 
 def neighbour(stream: str, number: int) -> bytes:

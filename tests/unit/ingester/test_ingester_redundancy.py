@@ -219,6 +219,16 @@ def test_a_socket_that_has_not_subscribed_to_everything_carries_nothing(tmp_path
     assert tickers.metrics.open_gaps["ticker"] == 1
 
 
+def test_an_older_snapshot_that_comes_again_is_not_kept_again(setting: Setting) -> None:
+    twice(setting, 5)
+    kept = setting.records()
+    for _ in range(3):
+        setting.sinks[A].lost("close_1006")
+        setting.sinks[A].connected(setting.codes)
+        setting.snapshot(3, socket=A)
+    assert setting.records() == [*kept, frame(setting.stream, 3, "SNAPSHOT")]
+
+
 def test_an_older_snapshot_does_not_take_the_place_of_what_is_kept(setting: Setting) -> None:
     twice(setting, 5)
     setting.sinks[A].lost("close_1006")
