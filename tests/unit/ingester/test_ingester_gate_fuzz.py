@@ -142,7 +142,7 @@ class Expected:
     def __init__(self, stream: str) -> None:
         self._stream = stream
         self._gate = Gate(stream)
-        self._last: dict[str, bytes] = {}
+        self._last: dict[str, tuple[int, bytes]] = {}
         self._refused: dict[str | None, bytes] = {}
         self.records: list[tuple[str, int]] = []
 
