@@ -14,6 +14,8 @@ from local.places import REPOSITORY, Places
 from local.setting import Setting
 
 PORT_OFFSET = 1000
+# Where a neighbour has the ports of the tests' engines.
+FURTHER = int(os.environ.get("PIPELINE_TEST_PORT_OFFSET") or 0)
 
 
 class Home:
@@ -22,7 +24,8 @@ class Home:
     def __init__(self, folder: Path, port_offset: int = PORT_OFFSET, settings: Mapping[str, str] | None = None) -> None:
         parts = os.environ.get("PIPELINE_PARTS") or str(REPOSITORY / ".pipeline" / "parts")
         self.places = Places(REPOSITORY, Path(parts), folder)
-        own = {"PIPELINE_HOME": str(folder), "PIPELINE_PARTS": parts, "PIPELINE_PORT_OFFSET": str(port_offset)}
+        offset = str(port_offset + FURTHER)
+        own = {"PIPELINE_HOME": str(folder), "PIPELINE_PARTS": parts, "PIPELINE_PORT_OFFSET": offset}
         self.environment = {**os.environ, **own, **(settings or {})}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.environment.pop("PYTHONPATH", None)
