@@ -180,11 +180,14 @@ class Setup:
         """The recording was published to its last line."""
         return bool(self._exchange_status()["ended"])
 
+    def clock_ms(self) -> int:
+        """The exchange's clock."""
+        return int(self._exchange_status()["clock_ms"])
+
     def let_pass(self, seconds: float) -> None:
         """Return when the exchange has published for `seconds` more."""
-        end_ms = self._exchange_status()["clock_ms"] + seconds * 1000
-        what = f"{seconds:.0f} s of the exchange"
-        until(what, lambda: self._exchange_status()["clock_ms"] >= end_ms, seconds + 60, 0.2)
+        end_ms = self.clock_ms() + seconds * 1000
+        until(f"{seconds:.0f} s of the exchange", lambda: self.clock_ms() >= end_ms, seconds + 60, 0.2)
 
     def stop_ingester(self) -> int:
         assert self.ingester is not None
