@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 KEPT_IDS = 256  # ids per code that count as known; a trade may arrive after a younger one (facts §7.2)
 STORED_IDS = 16
-AHEAD_MS = 60_000  # an event that is stamped later than this after its receipt does not move what is known forward
+AHEAD_MS = 60_000  # one event moves what is known forward by the time since the last one and no more than this
 
 
 class Change(NamedTuple):
@@ -88,8 +88,9 @@ class State(msgspec.Struct):
         if mark is None:
             mark = self.streams[change.stream] = StreamMark()
         event_ms = change.event_ms
-        if change.received_ms:
-            event_ms = min(event_ms, change.received_ms + AHEAD_MS)
+        if mark.received_ms and change.received_ms:  # a stamp from the future must not hide what is missed after it
+            passed_ms = max(change.received_ms - mark.received_ms, 0)
+            event_ms = min(event_ms, mark.event_ms + passed_ms + AHEAD_MS)
         mark.event_ms = max(mark.event_ms, event_ms)
         mark.received_ms = max(mark.received_ms, change.received_ms)
         if change.sequential_id:

@@ -70,8 +70,9 @@ def test_a_broken_file_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_an_event_from_the_future_does_not_hide_what_is_missed_after_it() -> None:
-    state, now_ms = State(), 1_800_000_000_000
-    state.apply(Change("seen", "trade", "KRW-BTC", now_ms, now_ms, 1))
-    state.apply(Change("seen", "trade", "KRW-BTC", now_ms + 3_600_000, now_ms + 5, 2))
+    state, now_ms, hour_ms = State(), 1_800_000_000_000, 3_600_000
+    for received_ms in (now_ms, now_ms - 2 * hour_ms):  # our clock may be wrong, and be set back
+        state.apply(Change("seen", "trade", "KRW-BTC", now_ms, received_ms, 1))
+    state.apply(Change("seen", "trade", "KRW-BTC", now_ms + hour_ms, now_ms + 5, 2))
     assert state.trades["KRW-BTC"].last_ms == now_ms + 5 + AHEAD_MS
     assert state.streams["trade"].event_ms == now_ms + 5 + AHEAD_MS
