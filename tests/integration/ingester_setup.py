@@ -30,8 +30,13 @@ from upbit_exchange.replay import MICROSECONDS
 REPOSITORY = Path(__file__).resolve().parents[2]
 STREAMS = ("ticker", "trade", "orderbook")
 
-# What a partition answers while its new leader catches up.
-ELECTING = (KafkaError.OFFSET_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
+# What a partition answers while its new leader catches up, and the client while a broker has just come back.
+ELECTING = (
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError._DESTROY_BROKER,
+)
 
 
 def free_port() -> int:
