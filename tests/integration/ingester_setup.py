@@ -67,7 +67,7 @@ def place_of(headers: dict[str, bytes]) -> Place | None:
     """The place that a record's headers name; None for a trade fetched by REST."""
     if headers["source"] == b"rest":
         return None
-    run, _, connection = headers["conn"].decode().split("-")
+    run, *_, connection = headers["conn"].decode().split("-")
     return Place(int(run, 16), int(connection), int(headers["frame"]))
 
 

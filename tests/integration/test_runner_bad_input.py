@@ -23,7 +23,7 @@ from local.maven import _sha256, read_lock
 from local.parts import postgres
 from local.places import REPOSITORY, Places
 from local.ports import DEFAULTS
-from tests.home import Home
+from tests.home import FURTHER, Home
 
 OFFSET = 2000
 PATIENCE_S = 60
@@ -75,7 +75,7 @@ class Runner(Home):
         return {process["name"]: process["pid"] for process in found if process["healthy"]}
 
     def open_ports(self) -> list[int]:
-        return [port for port in (number + OFFSET for number in DEFAULTS.values()) if _is_open(port)]
+        return [port for port in (number + OFFSET + FURTHER for number in DEFAULTS.values()) if _is_open(port)]
 
 
 def _is_open(port: int) -> bool:
@@ -332,10 +332,11 @@ def test_an_installation_that_was_killed_is_finished_by_the_next_run(runner: Run
 
 @pytest.mark.engines
 def test_a_taken_port_is_refused_with_its_holder_and_the_next_up_goes_on(runner: Runner) -> None:
-    with socket.create_server(("127.0.0.1", DEFAULTS["postgres"] + OFFSET)):
+    port = DEFAULTS["postgres"] + OFFSET + FURTHER
+    with socket.create_server(("127.0.0.1", port)):
         runner.refused(
             "up", "--source", "exchange", "--only", "postgres,exchange",
-            says=("port 17432 for postgres is taken by", f"(pid {os.getpid()})", "PIPELINE_PORT_POSTGRES"),
+            says=(f"port {port} for postgres is taken by", f"(pid {os.getpid()})", "PIPELINE_PORT_POSTGRES"),
         )  # fmt: skip
     runner.run("up", "--only", "postgres,exchange")
     assert set(runner.processes()) == {"postgres", "exchange"}
@@ -460,7 +461,7 @@ def test_a_plain_user_runs_it_with_parts_that_he_cannot_write(checkout: Path, pa
             "PATH": f"{PUBLIC_PYTHON.parent}:{os.environ['PATH']}",
             "PIPELINE_PARTS": str(places.parts),
             "PIPELINE_HOME": str(places.home),
-            "PIPELINE_PORT_OFFSET": str(OFFSET),
+            "PIPELINE_PORT_OFFSET": str(OFFSET + FURTHER),
         }
 
         def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
