@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -101,15 +100,13 @@ def test_w1_an_exchange_that_cannot_be_reached_is_tried_for_ever(setup: Setup, u
     assert setup.stop_ingester() == 0
 
 
-DROPPING_S = 600 if os.environ.get("WIRE_FAULTS_LONG") else 20
-
-
+@pytest.mark.parametrize("seconds", [20, pytest.param(600, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("setup", [("--rate-limit", "true")], indirect=True)
-def test_w2_a_server_that_drops_every_two_seconds_is_not_stormed(setup: Setup) -> None:
+def test_w2_a_server_that_drops_every_two_seconds_is_not_stormed(setup: Setup, seconds: int) -> None:
     setup.start_ingester()
-    setup.faults.set("drop", count=0, every=2, duration=DROPPING_S)
-    until("the dropping is over", lambda: setup.fault_acts("drop") and not setup.faults.listed(), DROPPING_S + 30, 0.5)
-    assert len(setup.fault_acts("drop")) >= DROPPING_S // 4
+    setup.faults.set("drop", count=0, every=2, duration=seconds)
+    until("the dropping is over", lambda: setup.fault_acts("drop") and not setup.faults.listed(), seconds + 30, 0.5)
+    assert len(setup.fault_acts("drop")) >= seconds // 4
     assert 'cause="handshake_4' not in setup.get("/metrics")[1], "the exchange had to refuse connects"
     assert_nothing_is_lost(setup)
 
