@@ -28,7 +28,7 @@ from upbit_lake.topics import reconcile_topics
 
 pytestmark = pytest.mark.engines
 NAME = "cpj"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass

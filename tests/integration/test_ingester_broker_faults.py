@@ -51,6 +51,7 @@ def follower(leader: str) -> str:
     return next(name for name in ("kafka-1", "kafka-2", "kafka-3") if name != leader)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("victim", ["K1-leader", "K3-controller"])
 def test_a_killed_broker_costs_nothing(setup: Setup, brokers: Brokers, victim: str) -> None:
     setup.start_ingester()

@@ -80,7 +80,7 @@ def keys_of(setup: Setup, stream: str, codes: list[str]) -> set[Key]:
     return {key for key in setup.kept(stream).values if key[0] in codes}
 
 
-@pytest.mark.parametrize("redundancy", ["1", "2"])
+@pytest.mark.parametrize("redundancy", ["1", pytest.param("2", marks=pytest.mark.nightly)])
 def test_listings_and_delistings_are_followed_without_a_loss(
     setup: Setup, markets: MarketList, redundancy: str
 ) -> None:

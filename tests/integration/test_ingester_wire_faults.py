@@ -111,7 +111,7 @@ def test_w2_a_server_that_drops_every_two_seconds_is_not_stormed(setup: Setup, s
     assert_nothing_is_lost(setup)
 
 
-@pytest.mark.parametrize(("status", "stated"), [(429, "header"), (418, "body")])
+@pytest.mark.parametrize(("status", "stated"), [pytest.param(429, "header", marks=pytest.mark.nightly), (418, "body")])
 def test_w3_a_refusal_is_obeyed_for_the_time_that_it_states(setup: Setup, status: int, stated: str) -> None:
     wait_s = 6
     setup.start_ingester()
