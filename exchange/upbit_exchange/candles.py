@@ -8,8 +8,9 @@ from operator import mul
 
 import msgspec
 
+from upbit_exchange.clock import DAY_MS
 from upbit_exchange.history import History
-from upbit_exchange.tape import DAY_MS, MINUTE_MS
+from upbit_exchange.tape import MINUTE_MS
 from upbit_exchange.wire import CANDLES, Channel
 
 SECOND_MS = 1_000

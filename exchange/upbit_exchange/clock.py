@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+DAY_MS = 86_400_000
+
 
 def wall_ms() -> float:
     """The real time."""

@@ -86,9 +86,7 @@ class Flood:
 
     def __init__(self, events: Sequence[Event], markets: Sequence[listing.Market]) -> None:
         self._templates = {simple: [template(event, simple) for event in events] for simple in (False, True)}
-        self._markets = msgspec.json.encode(
-            [{"market": m.code, "korean_name": m.korean_name, "english_name": m.english_name} for m in markets]
-        )
+        self._markets = msgspec.json.encode([listing.named(market) for market in markets])
         self._sockets: dict[Stream, tuple[ServerConnection, bool]] = {}
         self._numbers = itertools.count()
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from upbit_exchange import frames, spelling
+from upbit_exchange.clock import DAY_MS
 from upbit_exchange.wire import Event
 
-DAY_MS = 86_400_000
 REACH_MS = 9 * DAY_MS
 _PRUNE_EVERY = 4096
 _LIMIT = 1 << 63

@@ -30,6 +30,11 @@ class Market(msgspec.Struct, frozen=True):
     price: int = 0
 
 
+def named(market: Market) -> dict[str, Any]:
+    """A market as `/v1/market/all` lists it."""
+    return {"market": market.code, "korean_name": market.korean_name, "english_name": market.english_name}
+
+
 def market_event(code: str) -> dict[str, Any]:
     """`market_event` of a market: one in 8 is under warning, one in 16 under each caution, always the same ones."""
     draw = crc32(code.encode())

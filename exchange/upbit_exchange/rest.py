@@ -10,10 +10,10 @@ import msgspec
 
 from upbit_exchange import answers, candles, frames, levels, listing, query, spelling
 from upbit_exchange.board import Board
+from upbit_exchange.clock import DAY_MS
 from upbit_exchange.lag import NO_LAG, RestLag
 from upbit_exchange.listing import Market
 from upbit_exchange.query import Query, RestError
-from upbit_exchange.tape import DAY_MS
 from upbit_exchange.wire import Stream
 
 JSON = "application/json;charset=UTF-8"
@@ -102,8 +102,7 @@ class Rest:
         details = given.get("is_details", "false").lower() == "true"
         return msgspec.json.encode(
             [
-                {"market": m.code, "korean_name": m.korean_name, "english_name": m.english_name}
-                | ({"market_event": listing.market_event(m.code)} if details else {})
+                listing.named(m) | ({"market_event": listing.market_event(m.code)} if details else {})
                 for m in self._markets.values()
             ]
         )

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from upbit_exchange import spelling
 from upbit_exchange.book import Book
+from upbit_exchange.clock import DAY_MS
 from upbit_exchange.history import Trade
 from upbit_exchange.wire import Event
 
-DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 KST_MS = 9 * 3_600_000
 

@@ -14,7 +14,7 @@ from upbit_ingester.gaps import Gap, Gaps, GapTracker
 from upbit_ingester.gate import Accepted
 from upbit_ingester.markets import named
 from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import Item, Pump
+from upbit_ingester.pump import Item, Pump, keep
 from upbit_ingester.refetch import Target
 from upbit_ingester.sockets import Socket
 from upbit_ingester.staleness import Staleness
@@ -45,7 +45,7 @@ class Continuity:
         self._shared = shared
         self._gaps = GapTracker(stream, shared.state.streams.get(stream), shared.gaps)
         self._sockets = sockets
-        self._lost_ms = shared.state.streams.get(stream, StreamMark()).event_ms  # the last frame before nobody carried
+        self._lost_ms = self._now().event_ms  # the last frame before nobody carried
         self._mark = StreamMark()  # the last frame when a socket was lost that another one carried on
         self._missed = False  # the gap that is open has cost something
         self.doubts = Doubts(stream)
@@ -136,13 +136,7 @@ class Continuity:
         """A live frame came from `socket`, kept or not: does it end a doubt?"""
         doubt = self.doubts.settle(socket, verdict)
         if doubt is not None and doubt.marked:
-            self.keep(Item("trade", None, Change("healed", "trade", verdict.code, 0)))
-
-    def keep(self, item: Item) -> None:
-        """Hand `item` to the pump, and take its step of the state."""
-        if item.change is not None:
-            self._shared.state.apply(item.change)
-        self._shared.pump.offer(item)
+            self._note(Change("healed", "trade", verdict.code, 0))
 
     # -- was anything missed? ------------------------------------------------------------------------------------
 
@@ -201,10 +195,9 @@ class Continuity:
         self._missed = True
         self.doubts.drop(verdict.code)
         if decision == "baseline":
-            baseline = Change("baseline", "trade", verdict.code, verdict.event_ms, 0, verdict.sequential_id)
-            self.keep(Item("trade", None, baseline))
+            self._note(Change("baseline", "trade", verdict.code, verdict.event_ms, 0, verdict.sequential_id))
             return
-        self.keep(Item("trade", None, Change("gap", "trade", verdict.code, verdict.event_ms)))
+        self._note(Change("gap", "trade", verdict.code, verdict.event_ms))
         self._shared.heal(decision)
 
     def _doubt(self, doubt: Doubt, known: KnownTrades | None) -> None:
@@ -215,7 +208,7 @@ class Continuity:
         if known is not None:
             marked = known.gap_from_ms is None
             if marked:
-                self.keep(Item("trade", None, Change("gap", "trade", code, doubt.verdict.event_ms)))
+                self._note(Change("gap", "trade", code, doubt.verdict.event_ms))
             doubt = replace(doubt, from_ms=known.gap_from_ms or known.last_ms, marked=marked)
         self.doubts.add(doubt)
 
@@ -226,7 +219,7 @@ class Continuity:
         for doubt in doubts:
             verdict = doubt.verdict
             if self._is_trade:
-                self.keep(Item("trade", None, Change("gap", "trade", verdict.code, verdict.event_ms)))
+                self._note(Change("gap", "trade", verdict.code, verdict.event_ms))
                 self._shared.heal(Target(verdict.code, doubt.from_ms, verdict.sequential_id, verdict.event_ms))
         if not self._mark.event_ms:
             return  # the other socket had not been there before either
@@ -235,6 +228,9 @@ class Continuity:
         cause = "resubscribed" if last.asker is None else "stale"
         self._shared.metrics.gaps[self._stream] += 1
         self._shared.gaps.record(Gap(self._stream, len(doubts), cause, *times))
+
+    def _note(self, change: Change) -> None:
+        keep(self._shared.pump, self._shared.state, Item("trade", None, change))
 
     def _is_carried(self) -> bool:
         codes, now_s, now_ns = self._shared.codes(), self._shared.clock(), time.time_ns()

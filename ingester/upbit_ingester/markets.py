@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from upbit_ingester.backoff import Backoff
 from upbit_ingester.metrics import Metrics
-from upbit_ingester.rest_client import RestError
+from upbit_ingester.rest_client import Rest, RestError
 from upbit_ingester.sockets import SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
@@ -21,13 +21,6 @@ class Market(msgspec.Struct):
     """One element of GET /market/all."""
 
     market: str
-
-
-class Client(Protocol):
-    """REST as the market list needs it."""
-
-    async def get(self, path: str, **parameters: str | int) -> bytes:
-        """The body of GET `path`; raises RestError."""
 
 
 class Changes(NamedTuple):
@@ -67,7 +60,7 @@ class Markets:
     def __init__(
         self,
         codes: tuple[str, ...],
-        client: Client,
+        client: Rest,
         metrics: Metrics,
         backoff: Backoff,
         event_ms: Callable[[], int],

@@ -233,3 +233,10 @@ class Pump(threading.Thread):
             return False
         self._metrics.spooled[DEAD_LETTER] += 1
         return True
+
+
+def keep(pump: Pump, state: State, item: Item) -> None:
+    """Take the item's step of `state`, the event loop's copy, and hand the item to the pump."""
+    if item.change is not None:
+        state.apply(item.change)
+    pump.offer(item)

@@ -9,13 +9,13 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
 from upbit_ingester import rest_trades
 from upbit_ingester.metrics import Metrics
-from upbit_ingester.rest_client import RestError
+from upbit_ingester.rest_client import Rest, RestError
 from upbit_ingester.rest_trades import REACH_DAYS, RestTrade
 from upbit_ingester.state import KnownTrades
 
@@ -109,13 +109,6 @@ class _Due:
     target: Target = field(compare=False)
 
 
-class Client(Protocol):
-    """REST as the refetch needs it."""
-
-    async def get(self, path: str, **parameters: str | int) -> bytes:
-        """The body of GET `path`; raises RestError."""
-
-
 class Refetcher:
     """Works off the targets one by one and never gives one up.
 
@@ -126,7 +119,7 @@ class Refetcher:
 
     def __init__(
         self,
-        client: Client,
+        client: Rest,
         metrics: Metrics,
         known: Callable[[str], KnownTrades | None],
         room: Callable[[], Awaitable[None]],

@@ -8,6 +8,7 @@ import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import requests
 
@@ -44,6 +45,13 @@ def retry_wait_s(answer: Answer, attempt: int) -> float | None:
     if attempt >= RETRIES or answer.status == 418 or (400 <= answer.status < 500 and answer.status != 429):
         return None
     return max(min(answer.wait_s, 60.0), FIRST_RETRY_S * float(2**attempt))
+
+
+class Rest(Protocol):
+    """REST as the market list and the refetch need it."""
+
+    async def get(self, path: str, **parameters: str | int) -> bytes:
+        """The body of GET `path`; raises RestError."""
 
 
 class RestClient:

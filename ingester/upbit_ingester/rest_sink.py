@@ -6,7 +6,7 @@ import time
 from upbit_ingester.gaps import Gap, Gaps
 from upbit_ingester.gate import Accepted, Gate, Rejected
 from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump
+from upbit_ingester.pump import DEAD_LETTER, Item, Pump, keep
 from upbit_ingester.record import Record
 from upbit_ingester.refetch import Target
 from upbit_ingester.rest_trades import RestTrade, websocket_frame
@@ -37,8 +37,7 @@ class RestSink:
         verdict = self._gate.check(data)
         if isinstance(verdict, Accepted):
             change = Change("seen", "trade", verdict.code, verdict.event_ms, 0, verdict.sequential_id)
-            self._state.apply(change)
-            self._pump.offer(Item("trade", Record(verdict.code.encode(), headers, data), change))
+            keep(self._pump, self._state, Item("trade", Record(verdict.code.encode(), headers, data), change))
             return
         reason = verdict.reason if isinstance(verdict, Rejected) else "REST sent no trade"
         self._metrics.dead_lettered["trade"] += 1
@@ -47,9 +46,7 @@ class RestSink:
 
     def healed(self, code: str) -> None:
         """Everything that can be had of `code` is kept now."""
-        change = Change("healed", "trade", code, 0)
-        self._state.apply(change)
-        self._pump.offer(Item("trade", None, change))
+        keep(self._pump, self._state, Item("trade", None, Change("healed", "trade", code, 0)))
 
     def unreachable(self, target: Target, reached_ms: int) -> None:
         """REST reaches back to `reached_ms` only: what the target misses before it is gone, and the record says so."""

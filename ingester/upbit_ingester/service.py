@@ -27,7 +27,7 @@ from upbit_ingester.gaps import Gap, Gaps
 from upbit_ingester.liveness import Pulse, Watchdog
 from upbit_ingester.markets import Markets
 from upbit_ingester.metrics import Collector, Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump, PumpSettings
+from upbit_ingester.pump import DEAD_LETTER, Item, Pump, PumpSettings, keep
 from upbit_ingester.refetch import Refetcher
 from upbit_ingester.rest_client import RestClient
 from upbit_ingester.rest_sink import RestSink
@@ -200,9 +200,7 @@ class Service:
         """The trades of a new market are fetched back to when it was not listed yet."""
         for code in codes:
             if since_ms and code not in self._state.trades:
-                change = Change("baseline", "trade", code, since_ms)
-                self._state.apply(change)
-                self._pump.offer(Item("trade", None, change))
+                keep(self._pump, self._state, Item("trade", None, Change("baseline", "trade", code, since_ms)))
 
     async def _streams(self, client: RestClient, budgets: Budgets, markets: Markets) -> None:
         rest = RestSink(self._pump, self._state, self._metrics, self._gaps)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from upbit_ingester.continuity import Continuity, Shared
 from upbit_ingester.gate import Accepted, Control, Gate, Rejected
-from upbit_ingester.pump import DEAD_LETTER, Item
+from upbit_ingester.pump import DEAD_LETTER, Item, keep
 from upbit_ingester.record import Record
 from upbit_ingester.repeats import RecentFrames
 from upbit_ingester.sockets import Socket
@@ -128,7 +128,7 @@ class StreamSink:
         self.continuity.live(socket, verdict, received_ms)
         self._shared.metrics.last_event_ms[self.name] = verdict.event_ms
         change = Change("seen", self.name, verdict.code, verdict.event_ms, received_ms, verdict.sequential_id)
-        self.continuity.keep(Item(self.name, record, change))
+        keep(self._shared.pump, self._shared.state, Item(self.name, record, change))
 
     def _count_unknown(self, verdict: Accepted) -> None:
         for name in verdict.unknown_fields:
