@@ -1,4 +1,4 @@
-"""Local exchanges that a test starts and does not have to end."""
+"""Local exchanges and ingesters that a test starts and does not have to end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.home import Home
+from tests.integration.ingester_setup import Setup
 from tests.integration.local_exchange import Exchange
 
 
@@ -22,3 +24,19 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Exchange]]:
     yield started
     for exchange in running:
         exchange.end()
+
+
+@pytest.fixture
+def exchange(start: Callable[..., Exchange], request: pytest.FixtureRequest) -> Exchange:
+    """With the options that the module states as OPTIONS."""
+    return start(*request.module.OPTIONS)
+
+
+@pytest.fixture
+def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
+    """Its exchange has the options that the module states as SOURCE, and those of an indirect parameter after them."""
+    setup = Setup(kafka, tmp_path, *request.module.SOURCE, *getattr(request, "param", ()))
+    try:
+        yield setup
+    finally:
+        setup.close()

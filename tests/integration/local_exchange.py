@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.fault_switch import FaultSwitch
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 STREAMS = ("ticker", "trade", "orderbook")
@@ -83,13 +83,7 @@ def environment() -> dict[str, str]:
 
 def awaited(condition: Callable[[], Any], seconds: float = 15) -> Any:
     """The condition's first true value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("the condition did not come true in time")
+    return until("the condition comes true", condition, seconds, 0.02)
 
 
 def socket_to(exchange: Exchange, compression: str | None = None) -> ClientConnection:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from tests.integration.fault_scene import CODES, OPTIONS, ended, subscribed
 from tests.integration.local_exchange import (
     Exchange,
@@ -19,12 +17,6 @@ from tests.integration.local_exchange import (
     socket_to,
 )
 from upbit_exchange.catalogue import KINDS
-
-
-@pytest.fixture
-def exchange(start: Callable[..., Exchange]) -> Exchange:
-    return start(*OPTIONS)
-
 
 # --- switching --------------------------------------------------------------------------------------------------------
 

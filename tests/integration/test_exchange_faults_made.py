@@ -3,8 +3,6 @@
 import json
 from collections.abc import Callable
 
-import pytest
-
 from tests.integration.fault_scene import OPTIONS, collect, published, subscribed, until
 from tests.integration.local_exchange import (
     Exchange,
@@ -13,11 +11,6 @@ from tests.integration.local_exchange import (
     received,
 )
 from upbit_exchange import ledger
-
-
-@pytest.fixture
-def exchange(start: Callable[..., Exchange]) -> Exchange:
-    return start(*OPTIONS)
 
 
 def test_a_burst_inside_one_millisecond_is_paged_whole_by_cursor(exchange: Exchange) -> None:

@@ -1,11 +1,11 @@
 """Frames of the local exchange that are kept back, altered or wrong, as a client sees them."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 
-from tests.integration.fault_scene import OPTIONS, collect, ended, published, subscribed, until
+from tests.integration import fault_scene
+from tests.integration.fault_scene import collect, ended, published, subscribed, until
 from tests.integration.local_exchange import (
     STREAMS,
     Exchange,
@@ -19,11 +19,7 @@ from tests.integration.local_exchange import (
 from upbit_exchange import ledger
 from upbit_exchange.catalogue import KINDS
 
-
-@pytest.fixture
-def exchange(start: Callable[..., Exchange]) -> Exchange:
-    return start(*OPTIONS)
-
+OPTIONS = fault_scene.OPTIONS
 
 # --- delivery ---------------------------------------------------------------------------------------------------------
 

@@ -21,11 +21,6 @@ from tests.integration.local_exchange import (
 )
 
 
-@pytest.fixture
-def exchange(start: Callable[..., Exchange]) -> Exchange:
-    return start(*OPTIONS)
-
-
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 4000])
 def test_a_close_with_any_code(exchange: Exchange, code: int) -> None:
     with subscribed(exchange) as client:

@@ -25,11 +25,7 @@ from tests.integration.local_exchange import (
 from upbit_exchange import ledger
 
 CODES = 6
-
-
-@pytest.fixture
-def exchange(start: Callable[..., Exchange]) -> Exchange:
-    return start("--codes", str(CODES), "--rate", "200")
+OPTIONS = ("--codes", str(CODES), "--rate", "200")
 
 
 def test_the_clock_waits_for_a_full_audience_over_several_sockets(start: Callable[..., Exchange]) -> None:

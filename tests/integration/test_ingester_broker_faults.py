@@ -6,7 +6,6 @@ The socket never stands still, so not one frame may be missing, no gap be open a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,15 +19,7 @@ pytestmark = pytest.mark.engines
 
 FROZEN_S = 30
 NOTICED_S = 3  # what was on its way to the brokers has been answered by then
-
-
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", "20", "--rate", "300")
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", "20", "--rate", "300")
 
 
 @pytest.fixture

@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from random import Random
 
 import msgspec
 import psutil
 import pytest
 
-from tests.home import Home
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_setup import STREAMS, Setup, gaps_of
 from tests.waiting import until
@@ -26,15 +24,7 @@ MINUTES = int(os.environ.get("CHAOS_MINUTES") or 30)
 RATE = 5000
 SETTLED_S = 300
 LIMIT_BYTES = 400_000_000  # PSS under any fault
-
-
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", "250", "--rate", str(RATE))
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", "250", "--rate", str(RATE))
 
 
 class Chaos:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,18 +27,10 @@ from upbit_exchange import listing, spelling
 from upbit_exchange.market import LocalMarket
 
 pytestmark = pytest.mark.engines
+SOURCE = ("--codes", "20", "--rate", "300")
 
 
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", "20", "--rate", str(getattr(request, "param", 300)))
-    try:
-        yield setup
-    finally:
-        setup.close()
-
-
-@pytest.mark.parametrize("setup", [1500], indirect=True)
+@pytest.mark.parametrize("setup", [pytest.param(("--rate", "1500"), id="1500")], indirect=True)
 def test_kill_9_in_a_burst_loses_no_trade(setup: Setup) -> None:
     for _ in range(3):
         setup.start_ingester()

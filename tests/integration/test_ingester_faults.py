@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.home import Home
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_invariants import assert_heals
 from tests.integration.ingester_setup import (
@@ -33,15 +31,7 @@ FROZEN_S = 60
 SPOOL_MB = 64
 INBOX_MB = 24  # what may wait in memory while the disk, or its bound, takes nothing more
 MEMORY_MB = 400
-
-
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", "20", "--rate", str(getattr(request, "param", 300)))
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", "20", "--rate", "300")
 
 
 def wait_for_news(setup: Setup) -> None:
@@ -64,7 +54,7 @@ def test_a_frozen_ingester_says_so_and_goes_on(setup: Setup) -> None:
     assert_heals(setup)
 
 
-@pytest.mark.parametrize("setup", [3000], indirect=True)
+@pytest.mark.parametrize("setup", [pytest.param(("--rate", "3000"), id="3000")], indirect=True)
 @pytest.mark.nightly
 def test_brokers_that_stall_until_the_spool_is_full_cost_books_only(setup: Setup) -> None:
     setup.start_ingester(INGESTER_SPOOL_MAX_MB=str(SPOOL_MB), INGESTER_IN_FLIGHT_MB="16")

@@ -6,12 +6,10 @@ import random
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.home import Home
 from tests.integration.ingester_invariants import assert_heals, segments
 from tests.integration.ingester_setup import STREAMS, Place, Setup, place_of
 from tests.waiting import until
@@ -23,15 +21,7 @@ pytestmark = pytest.mark.engines
 SOON = 0.3  # of the kills come while it starts and sends what an earlier one left
 STARTING_S = 3.0
 APPENDED_BYTES = 1_500_000  # about two seconds of the load
-
-
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", "20", "--rate", "1000")
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", "20", "--rate", "1000")
 
 
 class Killer:

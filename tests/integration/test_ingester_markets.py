@@ -6,13 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
 import requests
 
-from tests.home import Home
 from tests.integration.ingester_setup import STREAMS, Setup, gaps_of
 from tests.truth import Key
 from tests.waiting import until
@@ -53,13 +51,7 @@ class MarketList:
         self._server.server_close()
 
 
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", "12", "--rate", "600")
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", "12", "--rate", "600")
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from tests.home import Home
 from tests.integration.ingester_setup import (
     STREAMS,
     Setup,
@@ -25,15 +23,7 @@ pytestmark = pytest.mark.engines
 
 CODES = 20
 RECONNECTS = 20
-
-
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", str(CODES), "--rate", "1500")
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", str(CODES), "--rate", "1500")
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from tests.home import Home
 from tests.integration.ingester_setup import (
     STREAMS,
     Setup,
@@ -26,16 +23,7 @@ from upbit_exchange.wire import Event
 
 pytestmark = pytest.mark.engines
 
-CODES = 20
-
-
-@pytest.fixture
-def setup(kafka: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
-    setup = Setup(kafka, tmp_path, "--codes", str(CODES), "--rate", "600", *getattr(request, "param", ()))
-    try:
-        yield setup
-    finally:
-        setup.close()
+SOURCE = ("--codes", "20", "--rate", "600")
 
 
 def received(setup: Setup) -> list[float]:

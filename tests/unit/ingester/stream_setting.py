@@ -74,9 +74,9 @@ class Setting:
     def snapshot(self, number: int, code: str = "KRW-BTC", at_s: float = 0, socket: int = 0) -> None:
         self.frame(number, "SNAPSHOT", code, at_s, socket)
 
-    def reconnect(self, cause: str = "silence") -> None:
-        self.sink.lost(cause)
-        self.sink.connected(self.codes)
+    def reconnect(self, cause: str = "silence", socket: int = 0) -> None:
+        self.sinks[socket].lost(cause)
+        self.sinks[socket].connected(self.codes)
 
     def look(self, later_s: float = 0.0) -> None:
         """The look of once a second, `later_s` seconds later."""

@@ -122,8 +122,7 @@ def test_a_reconnect_of_one_socket_costs_nothing(setting: Setting) -> None:
 
 def test_a_snapshot_may_come_before_the_other_socket_brings_its_event(setting: Setting) -> None:
     twice(setting, 2)
-    setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected(setting.codes)
+    setting.reconnect("close_1006", A)
     setting.snapshot(3, socket=A)
     setting.frame(4, socket=A)
     setting.frame(3, socket=B)
@@ -134,8 +133,7 @@ def test_a_snapshot_may_come_before_the_other_socket_brings_its_event(setting: S
 
 def test_a_live_trade_may_come_first_too(trades: Setting) -> None:
     twice(trades, 2)
-    trades.sinks[A].lost("close_1006")
-    trades.sinks[A].connected(trades.codes)
+    trades.reconnect("close_1006", A)
     trades.frame(3, socket=A)
     trades.frame(3, socket=B)
     trades.look(PATIENCE_S)
@@ -145,8 +143,7 @@ def test_a_live_trade_may_come_first_too(trades: Setting) -> None:
 
 def test_a_trade_in_doubt_is_a_gap_to_a_process_that_is_killed_meanwhile(trades: Setting) -> None:
     twice(trades, 2)
-    trades.sinks[A].lost("close_1006")
-    trades.sinks[A].connected(trades.codes)
+    trades.reconnect("close_1006", A)
     trades.snapshot(3, socket=A)
     marks = [item.change for item in trades.pump.items if item.change is not None]
     assert marks[-1] == Change("gap", "trade", "KRW-BTC", DAY_MS + 3)
@@ -156,8 +153,7 @@ def test_a_trade_in_doubt_is_a_gap_to_a_process_that_is_killed_meanwhile(trades:
 
 def test_a_survivor_that_was_dead_without_knowing_is_found_out(setting: Setting) -> None:
     twice(setting, 2)
-    setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected(setting.codes)
+    setting.reconnect("close_1006", A)
     setting.snapshot(5, socket=A)
     setting.frame(6, socket=A)
     setting.look(PATIENCE_S - 0.1)
@@ -171,8 +167,7 @@ def test_a_survivor_that_was_dead_without_knowing_is_found_out(setting: Setting)
 
 def test_a_survivor_that_dies_before_it_brings_the_event_is_found_out_at_once(setting: Setting) -> None:
     twice(setting, 2)
-    setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected(setting.codes)
+    setting.reconnect("close_1006", A)
     setting.snapshot(5, at_s=time.time(), socket=A)
     setting.sinks[B].lost("close_1011")
     assert setting.gaps() == ["stale"]
@@ -197,8 +192,7 @@ def test_when_both_are_down_it_is_a_gap_like_any_other(setting: Setting) -> None
     setting.sinks[A].lost("close_1006")
     setting.frame(3, at_s=time.time(), socket=B)
     setting.sinks[B].lost("connect")
-    setting.sinks[A].lost("connect")
-    setting.sinks[A].connected(setting.codes)
+    setting.reconnect("connect", A)
     setting.snapshot(9, at_s=time.time(), socket=A)
     setting.sinks[B].connected(setting.codes)
     setting.snapshot(9, at_s=time.time(), socket=B)
@@ -211,8 +205,7 @@ def test_when_both_are_down_it_is_a_gap_like_any_other(setting: Setting) -> None
 def test_a_socket_that_has_not_subscribed_to_everything_carries_nothing(tmp_path: Path) -> None:
     tickers = both("ticker", tmp_path, "KRW-BTC", "KRW-ETH")
     twice(tickers, 2)
-    tickers.sinks[B].lost("close_1006")
-    tickers.sinks[B].connected(tickers.codes)
+    tickers.reconnect("close_1006", B)
     tickers.snapshot(2, at_s=time.time(), socket=B)
     tickers.sinks[A].lost("close_1006")
     tickers.look()
@@ -223,19 +216,16 @@ def test_an_older_snapshot_that_comes_again_is_not_kept_again(setting: Setting) 
     twice(setting, 5)
     kept = setting.records()
     for _ in range(3):
-        setting.sinks[A].lost("close_1006")
-        setting.sinks[A].connected(setting.codes)
+        setting.reconnect("close_1006", A)
         setting.snapshot(3, socket=A)
     assert setting.records() == [*kept, frame(setting.stream, 3, "SNAPSHOT")]
 
 
 def test_an_older_snapshot_does_not_take_the_place_of_what_is_kept(setting: Setting) -> None:
     twice(setting, 5)
-    setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected(setting.codes)
+    setting.reconnect("close_1006", A)
     setting.snapshot(1, socket=A)
-    setting.sinks[A].lost("close_1006")
-    setting.sinks[A].connected(setting.codes)
+    setting.reconnect("close_1006", A)
     setting.snapshot(5, socket=A)
     setting.look(PATIENCE_S)
     assert (setting.gaps(), setting.targets) == ([], [])
