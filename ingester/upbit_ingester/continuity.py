@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from upbit_ingester import refetch
 from upbit_ingester.doubts import PATIENCE_S, Doubt, Doubts
-from upbit_ingester.gaps import Gap, Gaps, GapTracker
+from upbit_ingester.gaps import SILENCE, Gap, Gaps, GapTracker
 from upbit_ingester.gate import Accepted
 from upbit_ingester.markets import named
 from upbit_ingester.metrics import Metrics
@@ -21,6 +21,9 @@ from upbit_ingester.staleness import Staleness
 from upbit_ingester.state import Change, KnownTrades, State, StreamMark
 
 log = logging.getLogger(__name__)
+
+SILENT_LOOKS = 5  # looks, one a second, in which a stream brought nothing: all markets at once do not pause so long
+PROMPT_S = 1.0  # a live frame so soon after the subscription leaves a silence no room behind the SNAPSHOTs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Continuity:
         self._missed = False  # the gap that is open has cost something
         self.doubts = Doubts(stream)
         self._staleness = Staleness(stream)
+        self._received = 0  # frames at the last look
+        self._silent_looks = 0
         self._last: dict[str, Accepted] = {}  # the last frame that each code's spool took, but for
         self._older: dict[str, tuple[int, bytes]] = {}  # an older SNAPSHOT that it took after that: its key
 
@@ -79,14 +84,13 @@ class Continuity:
                 self._mark = self._now()
             return
         self._lost_ms = self._now().event_ms
-        if not self._gaps.is_open:
-            self._missed = False
-        self._gaps.lost(self._shared.state.streams.get(self._stream), cause)
+        self._open_gap(cause)
 
     def look(self) -> None:
         """To be called about once a second: what is overdue, and the gauges."""
         now_s = self._shared.clock()
         self._unsettled(self.doubts.overdue(now_s))
+        self._listen()
         metrics = self._shared.metrics
         metrics.open_gaps[self._stream] = int(self._gaps.is_open)
         settled = [socket.missing() for socket in self._sockets if socket.is_settled(now_s)]
@@ -129,8 +133,8 @@ class Continuity:
 
     def shed(self) -> None:
         """From here on frames are dropped on purpose."""
+        self._open_gap("shed")
         self._missed = True
-        self._gaps.lost(self._shared.state.streams.get(self._stream), "shed")
 
     def settle(self, socket: Socket, verdict: Accepted) -> None:
         """A live frame came from `socket`, kept or not: does it end a doubt?"""
@@ -140,12 +144,44 @@ class Continuity:
 
     # -- was anything missed? ------------------------------------------------------------------------------------
 
+    def _listen(self) -> None:
+        """Open a gap when the stream is silent on an open socket: what that swallows shows in no SNAPSHOT when it ends
+        by itself. Looks are counted, not seconds: a process that stood still has not listened.
+        """
+        received = self._shared.metrics.received[self._stream]
+        listening = any(socket.is_open for socket in self._sockets) and not self._shared.pump.is_full()
+        self._silent_looks = self._silent_looks + 1 if listening and received == self._received else 0
+        self._received = received
+        if self._silent_looks == SILENT_LOOKS:
+            self._open_gap(SILENCE)
+
+    def _open_gap(self, cause: str) -> None:
+        if not self._gaps.is_open:
+            self._missed = False
+        self._gaps.lost(self._shared.state.streams.get(self._stream), cause)
+
     def _close_gap(self, event_ms: int, received_ms: int) -> None:
         codes = self._shared.codes()
+        silent_since_ms = self._gaps.silent_since_ms()
+        if silent_since_ms is not None:
+            now_s = self._shared.clock()
+            self._missed |= all(not s.is_open or now_s - s.subscribed_s >= PROMPT_S for s in self._sockets)
+            if self._is_trade:
+                self._fetch_all(codes, silent_since_ms, event_ms)
         if not self._missed and any(s.is_open and s.snapshots.issuperset(codes) for s in self._sockets):
             self._gaps.dismiss()
         elif self._gaps.seen(event_ms, received_ms, len(codes)):
             self._shared.metrics.gaps[self._stream] += 1
+
+    def _fetch_all(self, codes: tuple[str, ...], since_ms: int, until_ms: int) -> None:
+        """Trades of every code may have been swallowed up to now; the next one of a quiet code would tell too late."""
+        for code in codes:
+            if code not in self._shared.state.trades:
+                self._note(Change("baseline", "trade", code, since_ms))
+            self.doubts.drop(code)
+            from_ms = min(since_ms, self._shared.state.trades[code].gap_from_ms or since_ms)
+            self._note(Change("gap", "trade", code, until_ms))
+            self._shared.heal(Target(code, from_ms, 0, until_ms))
 
     def _first(self, socket: Socket, verdict: Accepted, received_ms: int) -> None:
         """The first frame of a code on a subscription (of trades any, else the SNAPSHOT): was anything missed before?

@@ -19,6 +19,7 @@ from upbit_ingester.state import StreamMark
 log = logging.getLogger(__name__)
 
 REPORTED_BYTES = 256 * 1024  # of the closed gaps the newest thousand or so
+SILENCE = "silence"  # the cause of a gap in which a socket was open and brought nothing
 
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,10 +136,21 @@ class GapTracker:
             self.lost(mark, "down")
 
     def lost(self, mark: StreamMark | None, cause: str) -> None:
-        """The stream was lost after the frame of `mark`; a gap that is open keeps its beginning."""
-        if not self.is_open and mark is not None:
+        """The stream was lost after the frame of `mark`; a gap that is open keeps its beginning.
+
+        It keeps its cause too, but for a silence: whatever came before, how far that reached is told by nothing.
+        """
+        gap = self._gaps.get(self._stream) if self.is_open else None
+        if gap is None and mark is not None:
             self.is_open = True
             self._gaps.open(self._stream, mark, cause)
+        elif gap is not None and cause == SILENCE != gap.cause:
+            self._gaps.open(self._stream, StreamMark(gap.last_seen_ms, gap.last_received_ms), cause)
+
+    def silent_since_ms(self) -> int | None:
+        """The exchange's time of the last frame before a silence that is not over; None = there is none."""
+        gap = self._gaps.get(self._stream)
+        return gap.last_seen_ms if gap is not None and gap.cause == SILENCE else None
 
     def dismiss(self) -> None:
         """The loss cost nothing: every code shows the event that was its last one before."""

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 LAG_S = 3.0  # REST trails the WebSocket by up to a few seconds
+SURE_LAG_S = 10.0  # and this is waited where no trade is known that REST must show
 MAX_WAIT_S = 300.0
 PATIENCE = 6  # searches until a trade that no page shows counts as out of reach
 MARGIN_MS = 2_000  # a trade may be published after a younger one
@@ -30,7 +31,11 @@ MARGIN_MS = 2_000  # a trade may be published after a younger one
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One code to heal: until its SNAPSHOT's trade is there, everything younger than `from_ms` is wanted."""
+    """One code to heal: until its SNAPSHOT's trade is there, everything younger than `from_ms` is wanted.
+
+    `snapshot_id` is 0 where no trade is known that must be there: everything that REST has since `from_ms` is wanted,
+    and `snapshot_ms` is the exchange's time.
+    """
 
     code: str
     from_ms: int
@@ -95,6 +100,9 @@ class Search:
 
     def outcome(self, target: Target) -> Literal["healed", "unreachable", "again"]:
         """What the whole search means."""
+        if not target.snapshot_id:
+            days = rest_trades.days_between(target.from_ms - MARGIN_MS, target.snapshot_ms)
+            return "healed" if self.reached_start or days <= REACH_DAYS else "unreachable"
         last_day = self.last_day(target)
         if last_day is not None:
             return "healed" if self.reached_start or last_day <= REACH_DAYS else "unreachable"
@@ -140,7 +148,7 @@ class Refetcher:
 
     def add(self, target: Target) -> None:
         """Heal `target` once REST has had time to follow; a newer target of the same code replaces an older one."""
-        self._schedule(target, LAG_S)
+        self._schedule(target, LAG_S if target.snapshot_id else SURE_LAG_S)
 
     def _schedule(self, target: Target, wait_s: float) -> None:
         self._latest[target.code] = target

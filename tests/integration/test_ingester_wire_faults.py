@@ -122,11 +122,20 @@ def test_w4_a_stream_that_falls_silent_is_connected_to_again(setup: Setup) -> No
         setup.faults.set("silence", stream=stream)
     until("each stream was given up twice", lambda: setup.silences() >= 2, 60, 0.5)
     setup.faults.clear()
-    # What a silence swallows that ends by itself is found by nobody here: no number of a trade follows from another.
-    setup.faults.set("drop", count=len(STREAMS))
-    wait_for_data(setup)
     kept = wait_for_every_trade(setup)
     assert kept.sources == {"ws", "rest"}
+    assert_nothing_is_lost(setup)
+
+
+def test_w4_a_silence_that_ends_by_itself_costs_no_trade_and_no_socket(setup: Setup) -> None:
+    setup.start_ingester()
+    for stream in STREAMS:
+        setup.faults.set("silence", stream=stream, duration=8)
+    until("it is over", lambda: setup.fault_acts("silence") and not setup.faults.listed(), 30, 0.2)
+    kept = wait_for_every_trade(setup)
+    assert kept.sources == {"ws", "rest"}
+    assert [len(gaps_of(setup, stream)) for stream in STREAMS] == [1, 1, 1]
+    assert "reconnects_total{" not in setup.get("/metrics")[1]
     assert_nothing_is_lost(setup)
 
 

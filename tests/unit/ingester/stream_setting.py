@@ -20,11 +20,12 @@ NAMES = {"trade": ("sequential_id", "trade_timestamp"), "ticker": ("timestamp",)
 
 
 class Inbox(Pump):
-    """Takes what is offered; `shedding` plays a spool that is nearly full."""
+    """Takes what is offered; `shedding` plays a spool that is nearly full, `full` one that is."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.shedding = False
+        self.full = False
 
     def offer(self, item: Item) -> None:
         self.items.append(item)
@@ -33,7 +34,7 @@ class Inbox(Pump):
         return self.shedding
 
     def is_full(self) -> bool:
-        return False
+        return self.full
 
 
 class Setting:
@@ -74,9 +75,14 @@ class Setting:
     def snapshot(self, number: int, code: str = "KRW-BTC", at_s: float = 0, socket: int = 0) -> None:
         self.frame(number, "SNAPSHOT", code, at_s, socket)
 
-    def reconnect(self, cause: str = "silence", socket: int = 0) -> None:
+    def reconnect(self, cause: str = "close_1006", socket: int = 0) -> None:
         self.sinks[socket].lost(cause)
         self.sinks[socket].connected(self.codes)
+
+    def quiet(self, looks: int) -> None:
+        """So many looks pass without a frame."""
+        for _ in range(looks):
+            self.look(1.0)
 
     def look(self, later_s: float = 0.0) -> None:
         """The look of once a second, `later_s` seconds later."""

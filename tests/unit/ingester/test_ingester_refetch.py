@@ -121,6 +121,7 @@ def heal(
 ) -> Healing:
     """Refetch until the target is settled, or until `searches` searches were made."""
     monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.refetch.SURE_LAG_S", 0.0001)
     monkeypatch.setattr("upbit_ingester.refetch.MAX_WAIT_S", 0.001)
     done = Healing()
     metrics = Metrics()
@@ -208,6 +209,29 @@ def test_a_snapshot_older_than_rests_reach_is_unreachable_after_a_few_searches(m
     assert (done.healed, done.unreachable) == ([], [("KRW-BTC", NOON - 9 * DAY)])
 
 
+def test_without_a_trade_that_must_be_there_everything_younger_than_the_gap_is_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchange = Exchange([trade(0, NOON - 9000), *[trade(n) for n in range(1, 801)]], NOON)
+    done = heal(exchange, Target("KRW-BTC", NOON, 0, NOON + 50), KnownTrades(NOON, [1, 2, 800]), monkeypatch)
+    assert sorted(done.kept) == list(range(3, 800))
+    assert done.healed == ["KRW-BTC"]
+
+
+def test_so_it_is_over_midnight_and_of_a_code_that_rest_knows_nothing_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("KRW-BTC", NOON, 0, NOON + 50)
+    trades = [trade(0, NOON - 9000), trade(1), trade(2)]
+    done = heal(Exchange(trades, NOON + DAY), target, KnownTrades(NOON, [1]), monkeypatch)
+    assert done == Healing(kept=[2], healed=["KRW-BTC"])
+    assert heal(Exchange([], NOON), target, KnownTrades(NOON, [1]), monkeypatch) == Healing(healed=["KRW-BTC"])
+
+
+def test_and_a_gap_that_begins_before_rests_reach_is_no_healed_one_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("KRW-BTC", NOON - 20 * DAY, 0, NOON)
+    done = heal(Exchange([trade(5)], NOON), target, KnownTrades(NOON, [1]), monkeypatch)
+    assert (done.healed, done.unreachable) == ([], [("KRW-BTC", trade(5).timestamp)])
+
+
 # -- the shape -------------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +301,7 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
 
 def test_nothing_is_fetched_that_the_disk_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.refetch.SURE_LAG_S", 0.0001)
     exchange, waiting = Exchange([trade(1)], NOON), asyncio.Event()
 
     async def room() -> None:

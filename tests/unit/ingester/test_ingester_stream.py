@@ -84,7 +84,7 @@ def test_a_refused_snapshot_that_repeats_is_one_dead_letter(setting: Setting) ->
 # -- gaps ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_silence_in_which_nothing_was_published_is_no_gap(setting: Setting) -> None:
+def test_a_loss_in_which_nothing_was_published_is_no_gap(setting: Setting) -> None:
     setting.sink.connected(setting.codes)
     setting.snapshot(1)
     setting.frame(2)
@@ -95,13 +95,13 @@ def test_a_silence_in_which_nothing_was_published_is_no_gap(setting: Setting) ->
     assert "gap" not in setting.marks()
 
 
-def test_a_silence_in_which_something_was_published_is_one(setting: Setting) -> None:
+def test_a_loss_in_which_something_was_published_is_one(setting: Setting) -> None:
     setting.sink.connected(setting.codes)
     setting.frame(2)
-    setting.reconnect()
+    setting.reconnect("close_1012")
     setting.snapshot(5)
     setting.frame(6)
-    assert setting.gaps() == ["silence"]
+    assert setting.gaps() == ["close_1012"]
 
 
 def test_what_one_of_several_connections_shows_as_missed_stays_missed(setting: Setting) -> None:
@@ -109,7 +109,7 @@ def test_what_one_of_several_connections_shows_as_missed_stays_missed(setting: S
     setting.frame(2)
     setting.reconnect("close_1006")
     setting.snapshot(5)
-    setting.reconnect()
+    setting.reconnect("timeout")
     setting.snapshot(5)
     setting.frame(6)
     assert setting.gaps() == ["close_1006"]
