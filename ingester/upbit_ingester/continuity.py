@@ -180,8 +180,7 @@ class Continuity:
                 self._note(Change("baseline", "trade", code, since_ms))
             self.doubts.drop(code)
             from_ms = min(since_ms, self._shared.state.trades[code].gap_from_ms or since_ms)
-            self._note(Change("gap", "trade", code, until_ms))
-            self._shared.heal(Target(code, from_ms, 0, until_ms))
+            self._fetch(Target(code, from_ms, 0, until_ms))
 
     def _first(self, socket: Socket, verdict: Accepted, received_ms: int) -> None:
         """The first frame of a code on a subscription (of trades any, else the SNAPSHOT): was anything missed before?
@@ -233,8 +232,7 @@ class Continuity:
         if decision == "baseline":
             self._note(Change("baseline", "trade", verdict.code, verdict.event_ms, 0, verdict.sequential_id))
             return
-        self._note(Change("gap", "trade", verdict.code, verdict.event_ms))
-        self._shared.heal(decision)
+        self._fetch(decision)
 
     def _doubt(self, doubt: Doubt, known: KnownTrades | None) -> None:
         """Wait for the event; of trades the state says meanwhile, should the process be killed, what may be missing."""
@@ -255,8 +253,7 @@ class Continuity:
         for doubt in doubts:
             verdict = doubt.verdict
             if self._is_trade:
-                self._note(Change("gap", "trade", verdict.code, verdict.event_ms))
-                self._shared.heal(Target(verdict.code, doubt.from_ms, verdict.sequential_id, verdict.event_ms))
+                self._fetch(Target(verdict.code, doubt.from_ms, verdict.sequential_id, verdict.event_ms))
         if not self._mark.event_ms:
             return  # the other socket had not been there before either
         last = max(doubts, key=lambda doubt: doubt.verdict.event_ms)
@@ -264,6 +261,11 @@ class Continuity:
         cause = "resubscribed" if last.asker is None else "stale"
         self._shared.metrics.gaps[self._stream] += 1
         self._shared.gaps.record(Gap(self._stream, len(doubts), cause, *times))
+
+    def _fetch(self, target: Target) -> None:
+        """Trades are missing: the state says so before they are fetched, should the process be killed."""
+        self._note(Change("gap", "trade", target.code, target.snapshot_ms))
+        self._shared.heal(target)
 
     def _note(self, change: Change) -> None:
         keep(self._shared.pump, self._shared.state, Item("trade", None, change))

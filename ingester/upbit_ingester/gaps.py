@@ -140,7 +140,7 @@ class GapTracker:
 
         It keeps its cause too, but for a silence: whatever came before, how far that reached is told by nothing.
         """
-        gap = self._gaps.get(self._stream) if self.is_open else None
+        gap = self._gaps.get(self._stream)
         if gap is None and mark is not None:
             self.is_open = True
             self._gaps.open(self._stream, mark, cause)

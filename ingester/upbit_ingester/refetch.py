@@ -43,6 +43,10 @@ class Target:
     snapshot_ms: int
     attempt: int = 0
 
+    def days(self) -> int:
+        """How many midnights (UTC) the gap spans."""
+        return rest_trades.days_between(self.from_ms - MARGIN_MS, self.snapshot_ms)
+
 
 def decide(
     code: str, sequential_id: int, event_ms: int, known: KnownTrades | None
@@ -96,13 +100,12 @@ class Search:
         """Days ago of the day in which the gap begins; None while that is not known."""
         if self.found_day is None:
             return None
-        return self.found_day + rest_trades.days_between(target.from_ms - MARGIN_MS, target.snapshot_ms)
+        return self.found_day + target.days()
 
     def outcome(self, target: Target) -> Literal["healed", "unreachable", "again"]:
         """What the whole search means."""
         if not target.snapshot_id:
-            days = rest_trades.days_between(target.from_ms - MARGIN_MS, target.snapshot_ms)
-            return "healed" if self.reached_start or days <= REACH_DAYS else "unreachable"
+            return "healed" if self.reached_start or target.days() <= REACH_DAYS else "unreachable"
         last_day = self.last_day(target)
         if last_day is not None:
             return "healed" if self.reached_start or last_day <= REACH_DAYS else "unreachable"

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from upbit_ingester.backoff import Backoff, Budgets, stated_wait_s
+from upbit_ingester.gaps import SILENCE
 from upbit_ingester.sockets import SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def subscription(stream: str, codes: tuple[str, ...], ticket: str) -> str:
 def cause_of(error: BaseException) -> str:
     """A short name for why a connection ended, from a bounded set (it is a metric's label)."""
     if isinstance(error, SilenceError):
-        return "silence"
+        return SILENCE
     if isinstance(error, ConnectionClosed):
         # Our own close frame names the cause when we gave up (1011 = no pong, 1009 = frame too large).
         close = error.sent if error.sent is not None and not error.rcvd_then_sent else error.rcvd
