@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from upbit_ingester import state as states
 from upbit_ingester.delivery import Delivery, Lane
@@ -32,7 +33,7 @@ FULL_POLL_S = 0.05
 DEAD_LETTER = "dead_letter"
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """What the loop offers: a record for a lane, and the step of the state that is true once it is kept."""
 
     lane: str

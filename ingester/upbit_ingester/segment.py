@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from upbit_ingester.record import Record, decode_all
 
@@ -36,7 +37,7 @@ class Segment:
                 yield record
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A record with its place in the log."""
 
     segment: Segment

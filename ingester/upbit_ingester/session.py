@@ -14,10 +14,11 @@ from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from upbit_ingester.backoff import Backoff, Budgets, stated_wait_s
+from upbit_ingester.direct import DirectConnection
 from upbit_ingester.gaps import SILENCE
 from upbit_ingester.sockets import SNAPSHOT_WAIT_S
 
@@ -160,14 +161,16 @@ class Session:
             close_timeout=CLOSE_S,
             max_size=MAX_FRAME_BYTES,
             max_queue=_QUEUE_FRAMES,
+            create_connection=DirectConnection,
         ) as socket:
+            assert isinstance(socket, DirectConnection)
             codes = self._codes()
             await socket.send(subscription(self._stream, codes, connection))
             log.info("%s: connected as %s, %d codes", self._name, connection, len(codes))
             self._sink.connected(codes)
             await self._read(socket, connection, codes)
 
-    async def _read(self, socket: ClientConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
+    async def _read(self, socket: DirectConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
         loop = asyncio.get_running_loop()
         self._last_data_s = loop.time()
         try:
@@ -190,7 +193,7 @@ class Session:
             await asyncio.sleep(1.0)
             deadline.reschedule(self._last_data_s + self._silence_s)
 
-    async def _follow(self, socket: ClientConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
+    async def _follow(self, socket: DirectConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
         """Check what the subscription brought, then wait for another list of codes and subscribe to that.
 
         A second request replaces the first and counts as a message (facts: 5 a second, 100 a minute and connection):
@@ -208,19 +211,25 @@ class Session:
             log.info("%s: subscribed to %d codes instead", self._name, len(codes))
         raise AssertionError("itertools.count ends")
 
-    async def _frames(self, socket: ClientConnection, connection: str) -> NoReturn:
+    async def _frames(self, socket: DirectConnection, connection: str) -> NoReturn:
         loop = asyncio.get_running_loop()
+        numbers = itertools.count(1)
         fresh = True
-        for number in itertools.count(1):
-            data = await socket.recv(decode=False)
-            if self._sink.frame(connection, number, data, time.time_ns()):
+
+        def take(data: bytes) -> None:
+            nonlocal fresh
+            if self._sink.frame(connection, next(numbers), data, time.time_ns()):
                 self._last_data_s = loop.time()
                 if fresh:
                     self._backoff.reset()
                     fresh = False
-            if self._sink.is_full():
-                await self._pause()
-        raise AssertionError("itertools.count ends")
+
+        with socket.handing_to(take, self._sink.is_full):
+            while True:
+                take(await socket.recv(decode=False))
+                if self._sink.is_full():
+                    await self._pause()
+                socket.resume()
 
     async def _pause(self) -> None:
         log.warning("%s: the spool is full, reading pauses", self._name)

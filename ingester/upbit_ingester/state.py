@@ -10,7 +10,7 @@ are missing.
 import logging
 import os
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ STORED_IDS = 16
 AHEAD_MS = 60_000  # one event moves what is known forward by the time since the last one and no more than this
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One step of the state, applied to both copies in the same order.
 
     `seen`: a frame of `stream` is kept; `baseline`: the first trade ever seen of a code, everything up to it is
