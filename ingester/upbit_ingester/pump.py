@@ -77,7 +77,6 @@ class Pump(threading.Thread):
         self._offered_bytes = 0
         self._kept_bytes = 0
         self._stop_at_s: float | None = None
-        self._wake = threading.Event()
         self._next_housekeeping_s = 0.0
         self._state_changed = False
         self._last_write_error_s = -1e9
@@ -129,7 +128,6 @@ class Pump(threading.Thread):
     def stop(self, deadline_s: float) -> None:
         """Deliver everything, at the latest until `deadline_s` (monotonic), then end the thread."""
         self._stop_at_s = deadline_s
-        self._wake.set()
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -144,7 +142,7 @@ class Pump(threading.Thread):
 
     def _run(self) -> None:
         while not self._finished():
-            self._wake.wait(self._settings.sync_s)
+            self._delivery.wait(self._settings.sync_s)
             self.cycle()
         for lane in self._lanes.values():
             self._attempt(lane.spool.close)
@@ -161,7 +159,6 @@ class Pump(threading.Thread):
     def _finished(self) -> bool:
         if self._stop_at_s is None:
             return False
-        self._wake.clear()
         return self.undelivered() == 0 or self._clock() >= self._stop_at_s
 
     def _take(self) -> None:

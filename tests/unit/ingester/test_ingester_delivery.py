@@ -28,8 +28,12 @@ class Producer:
     def produce(self, topic: str, value: bytes, on_delivery: Callable[[Any, Any], None], **_: Any) -> None:
         self.taken.append((topic, value, on_delivery))
 
-    def poll(self, _timeout: float) -> None:
+    def poll(self, timeout: float) -> None:
         """Reports come from the test."""
+        self.on_poll(timeout)
+
+    def on_poll(self, timeout: float) -> None:
+        """For the test to replace."""
 
     def purge(self) -> None:
         self.purged = True
@@ -81,6 +85,24 @@ def test_only_an_acknowledgement_empties_a_spool(tmp_path: Path) -> None:
     setting.producers[0].report(None)
     assert (setting.lanes["a"].spool.unacknowledged, setting.delivery.in_flight) == (0, 0)
     assert setting.metrics.acknowledged["a"] == 2
+
+
+def test_acknowledgements_are_taken_while_it_waits(tmp_path: Path) -> None:
+    setting = Setting(tmp_path)
+    setting.append("a", b"1")
+    setting.delivery.step()
+    asked: list[float] = []
+
+    def polled(timeout: float) -> None:
+        """librdkafka comes back as soon as it has something to say."""
+        asked.append(timeout)
+        setting.now_s += min(timeout, 0.5)
+        setting.producers[0].report(None)
+
+    setting.producers[0].on_poll = polled  # type: ignore[method-assign]
+    setting.delivery.wait(1.25)
+    assert asked == [1.25, 0.75, 0.25]
+    assert setting.lanes["a"].spool.unacknowledged == 0
 
 
 def test_a_failed_lane_waits_and_sends_again_in_order_while_the_other_goes_on(tmp_path: Path) -> None:
