@@ -36,6 +36,7 @@ DEFAULTS: dict[str, int] = {
     "postgres": 15432,
     "ingester": 18090,
     "exchange": 18070,
+    "exchange_admin": 18071,
 }
 WITH_GRPC = ("s3", "s3_master", "s3_volume", "s3_filer")
 

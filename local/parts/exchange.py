@@ -18,8 +18,8 @@ def part(setting: Setting) -> Part:
         "EXCHANGE_LEDGER_KEEP_GB": LEDGER_KEEP_GB,
         **source.market,
     }
-    options = ["--host", LOOPBACK, "--port", str(ports["exchange"]), "--ledger", str(ledger_folder(setting))]
-    options += ["--speed", f"{source.speed:g}"]
+    options = ["--host", LOOPBACK, "--port", str(ports["exchange"]), "--admin-port", str(ports["exchange_admin"])]
+    options += ["--ledger", str(ledger_folder(setting)), "--speed", f"{source.speed:g}"]
     if source.start:
         options += ["--start", source.start]
     if source.kind == "file":
@@ -29,7 +29,7 @@ def part(setting: Setting) -> Part:
         command=(str(places.python("exchange")), "-m", "upbit_exchange", *options),
         environment=environment,
         software=("exchange",),
-        ports=("exchange",),
+        ports=("exchange", "exchange_admin"),
         ready=lambda: get_json(f"{ports.url('exchange')}/_local/status") is not None,
     )
 

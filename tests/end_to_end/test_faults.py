@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +14,16 @@ from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
 from tests import truth
-from tests.end_to_end.conftest import HEAL_S, MARKET, assert_no_trade_is_missing, wait_until_fresh
+from tests.end_to_end.conftest import (
+    HEAL_S,
+    MARKET,
+    assert_missing_only_in_gaps,
+    assert_no_trade_is_missing,
+    kill,
+    kill_and_wait,
+    recorded_gaps,
+    wait_until_fresh,
+)
 from tests.home import Home
 from tests.waiting import until
 
@@ -31,21 +37,13 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         yield home
 
 
-def kill(setting: Setting, name: str) -> int:
-    """SIGKILL to a part; returns the pid it had."""
-    pid = int(Supervisor(setting.places).processes()[name]["pid"])
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
 FAULTS = ["ingester", "taskmanager-1", "kafka-2", "jobmanager"]
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_killed_part_heals(pipeline: Home, name: str) -> None:
     setting = pipeline.setting
-    old = kill(setting, name)
-    until(f"{name} runs again", lambda: Supervisor(setting.places).processes()[name]["pid"] not in (0, old), 120)
+    kill_and_wait(setting, name)
     wait_until_fresh(setting)
     assert_no_trade_is_missing(setting)
 
@@ -62,16 +60,9 @@ def test_a_cancelled_job_comes_back(pipeline: Home) -> None:
 
 def test_books_and_tickers_are_missing_only_inside_recorded_gaps(pipeline: Home) -> None:
     setting = pipeline.setting
-    ledger = truth.published(setting.places.data / "ledger")
-    gaps = [json.loads(line) for line in (setting.places.data / "spool" / "gaps.jsonl").read_text().splitlines()]
-    assert gaps, "the ingester was killed and recorded no gap"
     for stream in ("ticker", "orderbook"):
-        published = {key for keys in ledger.keys[stream].values() for key in keys}
-        newest = max(key[1] for key in truth.lake_keys(setting, stream))
-        missing = {key for key in published - set(truth.lake_keys(setting, stream)) if key[1] < newest - 30_000}
-        spans = [(gap["last_seen_ms"], gap["first_seen_ms"]) for gap in gaps if gap["stream"] == stream]
-        outside = {key for key in missing if not any(first - 2000 <= key[1] <= last + 2000 for first, last in spans)}
-        assert not outside, f"{stream}: {sorted(outside)[:5]} are missing outside of {spans}"
+        assert recorded_gaps(setting, stream), "the ingester was killed and recorded no gap"
+        assert_missing_only_in_gaps(setting, stream)
 
 
 def test_an_ingester_that_its_supervisor_gave_up_is_brought_back(pipeline: Home) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from functools import partial
 from random import Random
 
 import msgspec
 import psutil
 import pytest
 
+from tests import chaos
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_setup import STREAMS, Setup, gaps_of
 from tests.waiting import until
@@ -20,59 +18,20 @@ from upbit_exchange import ledger
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 
-MINUTES = int(os.environ.get("CHAOS_MINUTES") or 30)
 RATE = 5000
 SETTLED_S = 300
 LIMIT_BYTES = 400_000_000  # PSS under any fault
 SOURCE = ("--codes", "250", "--rate", str(RATE))
 
 
-class Chaos:
-    """The faults, each as a call; `ingester` starts it with the settings of this test."""
+def start(setup: Setup) -> None:
+    """The ingester with the settings of this test."""
+    setup.start_ingester(INGESTER_SILENCE_S="10")
 
-    def __init__(self, setup: Setup, brokers: Brokers) -> None:
-        self._setup, self._brokers = setup, brokers
-        self._random = Random(MINUTES)
 
-    def start(self) -> None:
-        self._setup.start_ingester(INGESTER_SILENCE_S="10")
-
-    def _kill(self) -> None:
-        self._setup.kill_ingester()
-        self.start()
-
-    def faults(self) -> dict[str, Callable[[], object]]:
-        """By name. Every one of them ends by itself within the minute."""
-        wire, stream = self._setup.faults, self._random.choice(STREAMS)
-        return {
-            "close": partial(wire.set, "close", stream=stream, close_code=1012),
-            "drop all": partial(wire.set, "drop", count=len(STREAMS)),
-            "reset": partial(wire.set, "reset", stream=stream),
-            "half-open": partial(wire.set, "half_open", stream=stream),
-            "silence": partial(wire.set, "silence", stream=stream, duration=15),
-            "refused": lambda: (
-                wire.set("handshake", status=429, wait=5, duration=10),
-                wire.set("drop", count=len(STREAMS)),
-            ),
-            "overtaken": partial(wire.set, "reorder", ms=300, duration=20),
-            "repeated": partial(wire.set, "duplicate", stream="trade", count=500),
-            "burst": partial(wire.set, "burst", rate=5000, duration=3),
-            "wrong frames": partial(wire.set, "truncated", stream=stream, count=20),
-            "no REST": lambda: (
-                wire.set("rest", status=503, duration=20),
-                wire.set("drop", stream="trade"),
-            ),
-            "ingester killed": self._kill,
-            "broker killed": lambda: self._brokers.kill(self._brokers.leader(self._setup.topic("trade"))),
-            "controller killed": lambda: self._brokers.kill(self._brokers.controller()),
-        }
-
-    def order(self) -> list[str]:
-        """A fault for each minute: all of them before one comes a second time."""
-        names = list(self.faults())
-        return [name for _ in range(-(-MINUTES // len(names))) for name in self._random.sample(names, len(names))][
-            :MINUTES
-        ]
+def kill(setup: Setup) -> None:
+    setup.kill_ingester()
+    start(setup)
 
 
 def pss(setup: Setup) -> int:
@@ -114,21 +73,22 @@ def published(setup: Setup, stream: str) -> Iterator[tuple[int, int]]:
 
 
 def test_a_fault_every_minute_costs_no_trade(setup: Setup) -> None:
-    chaos = Chaos(setup, Brokers(setup.home))
-    chaos.start()
+    brokers, random = Brokers(setup.home), Random(chaos.MINUTES)
+    faults = {
+        **chaos.of_the_wire(setup.faults, random),
+        "ingester killed": lambda: kill(setup),
+        "broker killed": lambda: brokers.kill(brokers.leader(setup.topic("trade"))),
+        "controller killed": lambda: brokers.kill(brokers.controller()),
+    }
     memory: list[int] = []
-    began = time.monotonic()
-    for minute, name in enumerate(chaos.order()):
-        print(f"  {time.monotonic() - began:.0f} s: {name}", flush=True)
-        chaos.faults()[name]()
-        due = began + 60 * (minute + 1)
-        until("the minute is over", lambda due=due: memory.append(pss(setup)) or time.monotonic() > due, 120)  # type: ignore[misc, func-returns-value]
+    start(setup)
+    chaos.endure(faults, random, lambda: memory.append(pss(setup)))
     setup.faults.clear()
     setup.let_pass(10)
     until("nothing is fetched any more", lambda: setup.metric("refetch_pending") == 0, SETTLED_S)
     end_ms = setup.clock_ms()
     setup.let_pass(10)
-    print(f"  PSS: first {memory[0] >> 20} MiB, last {memory[-1] >> 20}, most {max(memory) >> 20}")
+    print(f"  PSS every minute, MiB: {[size >> 20 for size in memory[::60]]}, most {max(memory) >> 20}")
     assert max(memory) <= LIMIT_BYTES
     assert setup.stop_ingester() == 0
     for stream in STREAMS:
