@@ -66,8 +66,9 @@ def blocks(document: Path) -> Iterator[Block]:
             yield Block(line, kind, token.content, [], "")
 
 
-def pairs(document: Path) -> list[tuple[Block, Block]]:
-    return list(zip(blocks(document), blocks(korean(document)), strict=True))
+def pairs(document: Path) -> Iterator[tuple[Block, Block]]:
+    """One after the other, so that a difference is told at its place. Raises ValueError when one side ends first."""
+    yield from zip(blocks(document), blocks(korean(document)), strict=True)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -81,10 +82,7 @@ def test_both_have_the_same_blocks_code_and_links(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_the_first_link_of_each_leads_to_the_other_language(document: Path) -> None:
     for here, there in ((document, korean(document)), (korean(document), document)):
-        assert next(block.marks for block in blocks(here) if block.marks)[:2] == [
-            ("link_close", ""),
-            ("link_open", there.name),
-        ]
+        assert ("link_open", there.name) in next(block.marks for block in blocks(here) if block.marks)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
