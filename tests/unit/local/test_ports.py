@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import socket
-import sys
 
+import psutil
 import pytest
 
 from local.errors import PipelineError
@@ -72,7 +72,8 @@ def test_a_taken_port_is_refused_with_its_holder() -> None:
         with pytest.raises(PipelineError) as refused:
             refuse_taken(Ports({"gateway": number}), ("gateway",))
     said = str(refused.value)
-    assert f"port {number} for gateway is taken by {'python' if 'python' in sys.executable else ''}" in said
+    this = psutil.Process()
+    assert f"port {number} for gateway is taken by {this.name()} (pid {this.pid})" in said
     assert "PIPELINE_PORT_GATEWAY" in said
 
 
