@@ -59,8 +59,13 @@ class Brokers:
                 os.kill(pid, signal.SIGCONT)
 
     def leader(self, topic: str) -> str:
-        """Who leads partition 0 of `topic`."""
-        return f"kafka-{self._admin.list_topics(topic, timeout=20).topics[topic].partitions[0].leader}"
+        """Who leads partition 0 of `topic`; waits while nobody does, as after a broker's death."""
+
+        def known() -> int:
+            partitions = self._admin.list_topics(topic, timeout=20).topics[topic].partitions
+            return partitions[0].leader if 0 in partitions and partitions[0].leader > 0 else 0
+
+        return f"kafka-{until('partition 0 has a leader', known, 60)}"
 
     def controller(self) -> str:
         """The active controller. The brokers' metadata would name any broker: KRaft's own file tells."""
