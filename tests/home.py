@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from local import assembly, source
 from local.parts import airflow
 from local.places import REPOSITORY, Places
 from local.setting import Setting
+from local.supervision import Supervisor
+from tests.waiting import until
 
 PORT_OFFSET = 1000
 # Where a neighbour has the ports of the tests' engines.
@@ -60,6 +63,17 @@ class Home:
 
     def down(self) -> None:
         self.run("down", "--purge", "--yes")
+
+    def kill(self, name: str) -> int:
+        """SIGKILL to a part; returns the pid it had."""
+        pid = int(Supervisor(self.places).processes()[name]["pid"])
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill_and_wait(self, name: str) -> None:
+        """Returns when the supervisor, nobody else, has started another process in its place."""
+        old, supervisor = self.kill(name), Supervisor(self.places)
+        until(f"{name} runs again", lambda: supervisor.processes()[name]["pid"] not in (0, old), 120, 0.2)
 
     @property
     def setting(self) -> Setting:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -14,8 +11,7 @@ from local.airflow_api import AirflowApi
 from local.lake import rows
 from local.setting import Setting
 from local.status import exchange_status
-from local.supervision import Supervisor
-from tests import truth
+from tests import recorded_gaps, truth
 from tests.home import Home
 from tests.waiting import until
 
@@ -53,12 +49,6 @@ def assert_no_trade_is_missing(setting: Setting) -> None:
     until("every published trade in the lake", lambda: not missing(), 180, every_s=5)
 
 
-def recorded_gaps(setting: Setting, stream: str) -> list[tuple[int, int]]:
-    """(last seen, first seen) in ms of each gap of a stream."""
-    gaps = [json.loads(line) for line in (setting.places.data / "spool" / "gaps.jsonl").read_bytes().splitlines()]
-    return [(gap["last_seen_ms"], gap["first_seen_ms"]) for gap in gaps if gap["stream"] == stream]
-
-
 def assert_missing_only_in_gaps(setting: Setting, stream: str) -> None:
     """Of the tickers or books until half a minute before the lake's newest; none is there that was not published."""
     found = truth.lake_keys(setting, stream)
@@ -69,23 +59,10 @@ def assert_missing_only_in_gaps(setting: Setting, stream: str) -> None:
     assert not kept - published - ledger.initial[stream], f"a {stream} was not published"
     until_ms = max(key[1] for key in kept) - 30_000
     missing = {key for key in published - kept if key[1] < until_ms}
-    gaps = recorded_gaps(setting, stream)
+    gaps = recorded_gaps.of_stream(setting.places.data / "spool", stream)
     print(f"  {stream}: {len(published)} published, {len(missing)} missing, {len(gaps)} gaps")
-    outside = {key for key in missing if not any(first - 500 <= key[1] <= last + 500 for first, last in gaps)}
+    outside = {key for key in missing if not recorded_gaps.cover(gaps, key[1])}
     assert not outside, f"{stream}: {sorted(outside)[:5]} are missing outside of {gaps}"
-
-
-def kill(setting: Setting, name: str) -> int:
-    """SIGKILL to a part; returns the pid it had."""
-    pid = int(Supervisor(setting.places).processes()[name]["pid"])
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-def kill_and_wait(setting: Setting, name: str) -> None:
-    """Returns when the supervisor, nobody else, has started another process in its place."""
-    old, supervisor = kill(setting, name), Supervisor(setting.places)
-    until(f"{name} runs again", lambda: supervisor.processes()[name]["pid"] not in (0, old), 120, 0.2)
 
 
 def wait_until_fresh(setting: Setting) -> None:

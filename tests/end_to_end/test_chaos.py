@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import partial
 from random import Random
 
 import pytest
@@ -13,12 +11,11 @@ import requests
 from local.contract import read_streams
 from local.setting import Setting
 from local.status import exchange_status
-from tests import chaos, truth
+from tests import chaos, ingester_metrics, truth
 from tests.end_to_end.conftest import (
     WHOLE_LEDGER,
     assert_missing_only_in_gaps,
     assert_no_trade_is_missing,
-    kill_and_wait,
     wait_until_fresh,
 )
 from tests.home import Home
@@ -42,9 +39,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def pending(setting: Setting) -> float:
     """Fetches of trades that the ingester still has before it."""
     text = requests.get(f"{setting.ports.url('ingester')}/metrics", timeout=10).text
-    found = re.search(r"^upbit_ingester_refetch_pending (\S+)$", text, re.MULTILINE)
-    assert found, "the ingester has lost a metric"
-    return float(found.group(1))
+    found = ingester_metrics.value(text, "refetch_pending")
+    assert found is not None, "the ingester has lost a metric"
+    return found
 
 
 def test_a_fault_every_minute_costs_no_trade(pipeline: Home) -> None:
@@ -52,14 +49,13 @@ def test_a_fault_every_minute_costs_no_trade(pipeline: Home) -> None:
     wire = FaultSwitch(setting.ports["exchange_admin"], setting.places.data / "ledger")
     topic = next(stream.topic for stream in read_streams(setting.contract) if stream.name == "trade")
     brokers, random = Brokers(pipeline), Random(chaos.MINUTES)
-    killed = partial(kill_and_wait, setting)
     faults = {
         **chaos.of_the_wire(wire, random),
-        "ingester killed": lambda: killed("ingester"),
+        "ingester killed": lambda: pipeline.kill_and_wait("ingester"),
         "broker killed": lambda: brokers.kill(brokers.leader(topic)),
         "controller killed": lambda: brokers.kill(brokers.controller()),
-        "TaskManager killed": lambda: killed(random.choice(("taskmanager-1", "taskmanager-2"))),
-        "JobManager killed": lambda: killed("jobmanager"),
+        "TaskManager killed": lambda: pipeline.kill_and_wait(random.choice(("taskmanager-1", "taskmanager-2"))),
+        "JobManager killed": lambda: pipeline.kill_and_wait("jobmanager"),
     }
     chaos.endure(faults, random, lambda: None)
     wire.clear()

@@ -13,15 +13,12 @@ from local.parts.flink import get_json
 from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
-from tests import truth
+from tests import recorded_gaps, truth
 from tests.end_to_end.conftest import (
     HEAL_S,
     MARKET,
     assert_missing_only_in_gaps,
     assert_no_trade_is_missing,
-    kill,
-    kill_and_wait,
-    recorded_gaps,
     wait_until_fresh,
 )
 from tests.home import Home
@@ -43,7 +40,7 @@ FAULTS = ["ingester", "taskmanager-1", "kafka-2", "jobmanager"]
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_killed_part_heals(pipeline: Home, name: str) -> None:
     setting = pipeline.setting
-    kill_and_wait(setting, name)
+    pipeline.kill_and_wait(name)
     wait_until_fresh(setting)
     assert_no_trade_is_missing(setting)
 
@@ -61,7 +58,9 @@ def test_a_cancelled_job_comes_back(pipeline: Home) -> None:
 def test_books_and_tickers_are_missing_only_inside_recorded_gaps(pipeline: Home) -> None:
     setting = pipeline.setting
     for stream in ("ticker", "orderbook"):
-        assert recorded_gaps(setting, stream), "the ingester was killed and recorded no gap"
+        assert recorded_gaps.of_stream(setting.places.data / "spool", stream), (
+            "the ingester was killed and recorded no gap"
+        )
         assert_missing_only_in_gaps(setting, stream)
 
 
@@ -69,7 +68,7 @@ def test_an_ingester_that_its_supervisor_gave_up_is_brought_back(pipeline: Home)
     setting = pipeline.setting
     script = setting.places.conf / "run" / "ingester.sh"
     with _Broken(script):
-        kill(setting, "ingester")
+        pipeline.kill("ingester")
         until("the supervisor gives up", lambda: _state(setting, "ingester") == "FATAL", 180)
     until("supervise_ingester brings it back", lambda: _state(setting, "ingester") == "RUNNING", HEAL_S)
     wait_until_fresh(setting)

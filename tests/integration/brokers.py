@@ -30,9 +30,7 @@ class Brokers:
 
     def kill(self, name: str) -> None:
         """SIGKILL; returns when the supervisor, nobody else, has started another process in its place."""
-        old = self.pid(name)
-        os.kill(old, signal.SIGKILL)
-        until(f"{name} runs again", lambda: self.pid(name) not in (0, old), 120, 0.2)
+        self._home.kill_and_wait(name)
 
     def stop(self, *names: str) -> None:
         """SIGKILL, for good: an orderly stop of the last one would wait a minute for a quorum that is gone."""

@@ -20,6 +20,7 @@ import requests
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests import ingester_metrics, recorded_gaps
 from tests.home import Home
 from tests.integration.fault_switch import FaultSwitch
 from tests.truth import Key, key_of
@@ -158,9 +159,7 @@ class Setup:
         return answer.status_code, answer.text
 
     def metric(self, name: str, stream: str | None = None) -> float:
-        label = "" if stream is None else re.escape(f'{{stream="{stream}"}}')
-        found = re.search(rf"^upbit_ingester_{name}{label} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return float(found.group(1)) if found else 0.0
+        return ingester_metrics.value(self.get("/metrics")[1], name, stream) or 0.0
 
     def losses(self, cause: str) -> int:
         """How often each stream's socket was lost for this cause: the fewest of the three."""
@@ -290,9 +289,7 @@ def wait_for_every_trade(setup: Setup) -> Kept:
 
 
 def gaps_of(setup: Setup, stream: str) -> list[tuple[int, int]]:
-    path = setup.folder / "spool" / "gaps.jsonl"
-    lines = [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-    return [(line["last_seen_ms"], line["first_seen_ms"]) for line in lines if line["stream"] == stream]
+    return recorded_gaps.of_stream(setup.folder / "spool", stream)
 
 
 def time_ms(key: Key) -> int:
@@ -307,7 +304,7 @@ def assert_missing_only_in_gaps(setup: Setup, stream: str) -> None:
     places = [place for place, key in enumerate(published) if key in kept]
     missing = [key for key in published[places[0] : places[-1]] if key not in kept]
     windows = gaps_of(setup, stream)
-    outside = [key for key in missing if not any(start - 500 <= time_ms(key) <= end + 500 for start, end in windows)]
+    outside = [key for key in missing if not recorded_gaps.cover(windows, time_ms(key))]
     assert outside == []
 
 
