@@ -6,7 +6,7 @@ unacknowledged record and tries again after a back-off: the order per key holds 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,12 +23,13 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024  # above the largest frame the socket accepts (8 MiB) plus key and headers
 MAX_IN_FLIGHT = 400_000  # below the producer's own bound of messages
 SAY_AGAIN_S = 60.0
+REFUSED = "kafka: %s: correct KAFKA_USERNAME, KAFKA_PASSWORD; everything stays in the spool"
 
 
-def producer_settings(bootstrap_servers: str, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
-    """librdkafka's settings, each for a measured reason (facts: reliability §4)."""
+def producer_settings(kafka: Mapping[str, str], on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
+    """librdkafka's settings, each for a measured reason (facts: reliability §4). `kafka`: those that connect."""
     return {
-        "bootstrap.servers": bootstrap_servers,
+        **kafka,
         "client.id": "upbit-ingester",
         "enable.idempotence": True,
         "acks": "all",
@@ -85,12 +86,18 @@ class Delivery:
         self._generation = 0
         self._said_s: dict[str, float] = {}
         self._fatal: str | None = None
+        self._login_refused = False
         self._producer = make_producer(self._on_error)
 
     @property
     def in_flight(self) -> int:
         """Records handed to the producer and not reported on yet."""
         return sum(lane.in_flight for lane in self._lanes)
+
+    @property
+    def login_refused(self) -> bool:
+        """Kafka has refused our user name or password, and nothing was acknowledged since."""
+        return self._login_refused
 
     def wait(self, seconds: float) -> None:
         """Serve callbacks as they come, for so long: an acknowledgement does not wait for the next cycle."""
@@ -159,6 +166,7 @@ class Delivery:
         lane.in_flight -= 1
         lane.in_flight_bytes -= len(record.value)
         if error is None:
+            self._login_refused = False
             self._metrics.acknowledged[lane.name] += 1
             lane.backoff.reset()
             lane.spool.acknowledge(segment, number)
@@ -189,10 +197,17 @@ class Delivery:
         self._metrics.kafka_errors[error.name()] += 1
         if error.fatal():
             self._fatal = str(error)
-        elif self._clock() - self._said_s.get(error.name(), -SAY_AGAIN_S) >= SAY_AGAIN_S:
-            # An outage repeats the same words several times a second; the metric counts them.
+        if error.code() == KafkaError._AUTHENTICATION:
+            self._login_refused = True
+            self._say(error, logging.ERROR, REFUSED)
+        elif not error.fatal() and not (self._login_refused and error.code() == KafkaError._ALL_BROKERS_DOWN):
+            self._say(error, logging.WARNING, "kafka: %s")
+
+    def _say(self, error: KafkaError, level: int, text: str) -> None:
+        # An outage repeats the same words several times a second; the metric counts them.
+        if self._clock() - self._said_s.get(error.name(), -SAY_AGAIN_S) >= SAY_AGAIN_S:
             self._said_s[error.name()] = self._clock()
-            log.warning("kafka: %s", error.str())
+            log.log(level, text, error.str())
 
     def _rebuild(self, reason: str) -> None:
         log.error(

@@ -36,8 +36,12 @@ def live(pulse: Pulse) -> Health:
     return _health(checks)
 
 
-def ready(connected: dict[str, int], received: dict[str, int], streams: tuple[str, ...], oldest_s: float) -> Health:
-    """Green when a socket of each stream is open and has brought data, and Kafka keeps up."""
+def ready(
+    connected: dict[str, int], received: dict[str, int], streams: tuple[str, ...], oldest_s: float, refused: bool
+) -> Health:
+    """Green when a socket of each stream is open and has brought data, and Kafka lets us in (not `refused`) and keeps
+    up.
+    """
     checks = {
         stream: _judged(
             connected.get(stream, 0) > 0 and received.get(stream, 0) > 0,
@@ -45,6 +49,7 @@ def ready(connected: dict[str, int], received: dict[str, int], streams: tuple[st
         )
         for stream in streams
     }
+    checks["kafka"] = _judged(not refused, "login refused" if refused else "login not refused")
     checks["spool"] = _judged(oldest_s < READY_SPOOL_AGE_S, f"oldest unacknowledged {oldest_s:.0f} s")
     return _health(checks)
 

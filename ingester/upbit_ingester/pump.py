@@ -125,6 +125,11 @@ class Pump(threading.Thread):
             in_flight=self._delivery.in_flight,
         )
 
+    @property
+    def login_refused(self) -> bool:
+        """See `Delivery.login_refused`."""
+        return self._delivery.login_refused
+
     def stop(self, deadline_s: float) -> None:
         """Deliver everything, at the latest until `deadline_s` (monotonic), then end the thread."""
         self._stop_at_s = deadline_s

@@ -105,7 +105,7 @@ class Service:
 
     def _delivery(self, lanes: list[Lane], refuse: Callable[[Any, str], bool]) -> Delivery:
         def make(on_error: Callable[[KafkaError], None]) -> Producer:
-            settings = producer_settings(self._settings.kafka_bootstrap_servers, on_error)
+            settings = producer_settings(self._settings.kafka, on_error)
             return Producer(settings, logger=logging.getLogger("librdkafka"))
 
         bound = self._settings.in_flight_max_bytes
@@ -132,8 +132,8 @@ class Service:
 
     def _ready(self) -> Health:
         metrics = self._metrics
-        oldest_s = self._pump.gauges().oldest_s
-        return liveness.ready(metrics.connected, metrics.received, self._settings.streams, oldest_s)
+        oldest_s, refused = self._pump.gauges().oldest_s, self._pump.login_refused
+        return liveness.ready(metrics.connected, metrics.received, self._settings.streams, oldest_s, refused)
 
     def _known_gaps(self) -> list[Gap]:
         since_ms = {code: known.gap_from_ms for code, known in dict(self._state.trades).items()}

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,6 +37,8 @@ _OURS = (
 _KNOWN = (*_OURS, *_OTHERS)
 _CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
 _BOOTSTRAP = re.compile(r"[^\s:,/]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
+_PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -54,7 +56,7 @@ class Settings:
     streams: tuple[str, ...]
     redundancy: int  # sockets a stream
     markets_refresh_s: float
-    kafka_bootstrap_servers: str
+    kafka: Mapping[str, str] = field(repr=False)  # what librdkafka needs to connect; holds the password
     http_host: str
     http_port: int
     spool_dir: Path
@@ -86,7 +88,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         streams=_streams(environment.get("UPBIT_STREAMS", ""), pipeline),
         redundancy=_integer(environment, "UPBIT_REDUNDANCY", 1, 1, 2),
         markets_refresh_s=float(_integer(environment, "UPBIT_MARKETS_REFRESH_S", 60, 1, 3600)),
-        kafka_bootstrap_servers=_bootstrap(environment.get("KAFKA_BOOTSTRAP_SERVERS", "")),
+        kafka=_kafka(environment),
         http_host=environment.get("INGESTER_HTTP_HOST") or "127.0.0.1",
         http_port=_integer(environment, "INGESTER_HTTP_PORT", 18090, 1, 65535),
         spool_dir=_spool_dir(environment.get("INGESTER_SPOOL_DIR", "")),
@@ -144,6 +146,23 @@ def _streams(text: str, pipeline: Contract) -> tuple[str, ...]:
         if name not in pipeline.streams:
             raise SettingsError(f"UPBIT_STREAMS: unknown stream {name!r}; known: {', '.join(pipeline.streams)}")
     return names or tuple(pipeline.streams)
+
+
+def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
+    protocol = _one_of(environment, "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", _PROTOCOLS)
+    found = {
+        "bootstrap.servers": _bootstrap(environment.get("KAFKA_BOOTSTRAP_SERVERS", "")),
+        "security.protocol": protocol,
+    }
+    login = {name: environment.get(name, "") for name in ("KAFKA_USERNAME", "KAFKA_PASSWORD")}
+    for name, value in login.items():
+        if bool(value) == (protocol == "PLAINTEXT"):
+            wrong = "is set, but" if value else "is not set;"
+            raise SettingsError(f"{name}: {wrong} KAFKA_SECURITY_PROTOCOL is {protocol}")
+    if protocol != "PLAINTEXT":
+        found["sasl.mechanism"] = _one_of(environment, "KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", _MECHANISMS)
+        found["sasl.username"], found["sasl.password"] = login.values()
+    return found
 
 
 def _bootstrap(text: str) -> str:

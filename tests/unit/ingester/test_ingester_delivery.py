@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from confluent_kafka import KafkaError
 
 from upbit_ingester.backoff import Backoff
@@ -14,6 +15,8 @@ from upbit_ingester.spool import Spool
 
 NOT_THERE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+LOGIN_REFUSED = KafkaError(KafkaError._AUTHENTICATION, "SASL authentication error")
+ALL_DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN)
 FATAL = KafkaError(KafkaError._FATAL, "out of order", fatal=True)
 
 
@@ -157,3 +160,20 @@ def test_what_a_topic_will_never_take_is_refused_and_blocks_nothing(tmp_path: Pa
     setting.append("a", b"next")
     setting.delivery.step()
     assert setting.producers[0].values("a") == [b"next"]
+
+
+def test_a_refused_login_is_one_line_until_something_is_acknowledged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    setting = Setting(tmp_path)
+    setting.append("a", b"1")
+    setting.delivery.step()
+    for _ in range(3):  # brokers
+        setting.producers[0].on_error(LOGIN_REFUSED)
+    setting.producers[0].on_error(ALL_DOWN)
+    (line,) = caplog.messages
+    assert "SASL authentication error: correct KAFKA_USERNAME, KAFKA_PASSWORD" in line
+    assert setting.delivery.login_refused
+    assert setting.lanes["a"].spool.unacknowledged == 1
+    setting.producers[0].report(None)
+    assert not setting.delivery.login_refused

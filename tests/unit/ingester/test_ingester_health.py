@@ -25,10 +25,13 @@ def test_alive_while_loop_and_pump_move() -> None:
 def test_ready_when_every_stream_brings_data_and_kafka_keeps_up() -> None:
     streams = ("ticker", "trade")
     both = {"ticker": 1, "trade": 1}
-    assert liveness.ready(both, both, streams, 5.0).ok
-    assert not liveness.ready({"ticker": 1, "trade": 0}, both, streams, 5.0).ok
-    assert not liveness.ready(both, {"ticker": 1}, streams, 5.0).ok
-    assert not liveness.ready(both, both, streams, 61.0).ok
+    assert liveness.ready(both, both, streams, 5.0, refused=False).ok
+    assert not liveness.ready({"ticker": 1, "trade": 0}, both, streams, 5.0, refused=False).ok
+    assert not liveness.ready(both, {"ticker": 1}, streams, 5.0, refused=False).ok
+    assert not liveness.ready(both, both, streams, 61.0, refused=False).ok
+    refused = liveness.ready(both, both, streams, 5.0, refused=True)
+    assert not refused.ok
+    assert refused.checks["kafka"] == "failed: login refused"
 
 
 def recorded(folder: Path) -> list[Gap]:

@@ -8,6 +8,7 @@ import pytest
 from upbit_ingester import contract, settings
 
 KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:19092"}
+LOGIN = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_USERNAME": "me", "KAFKA_PASSWORD": "hidden"}
 
 
 def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
@@ -28,6 +29,15 @@ def test_narrowing(tmp_path: Path) -> None:
     loaded = settings.load(environment(tmp_path, UPBIT_CODES=" KRW-BTC,KRW-ETH, KRW-BTC", UPBIT_STREAMS="trade"))
     assert loaded.codes == ("KRW-BTC", "KRW-ETH")
     assert loaded.streams == ("trade",)
+
+
+def test_kafka_is_plain_unless_a_login_is_given(tmp_path: Path) -> None:
+    plain = {"bootstrap.servers": "127.0.0.1:19092", "security.protocol": "PLAINTEXT"}
+    assert settings.load(environment(tmp_path)).kafka == plain
+    loaded = settings.load(environment(tmp_path, **LOGIN))
+    login = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "me", "sasl.password": "hidden"}
+    assert loaded.kafka == {**plain, **login, "security.protocol": "SASL_PLAINTEXT"}
+    assert "hidden" not in repr(loaded)
 
 
 def test_variables_of_other_parts_are_no_typos(tmp_path: Path) -> None:
@@ -53,6 +63,11 @@ def test_variables_of_other_parts_are_no_typos(tmp_path: Path) -> None:
         ({"INGESTER_LOG_LEVEL": "LOUD"}, "INGESTER_LOG_LEVEL: 'LOUD' is none of"),
         ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS: is not set"),
         ({"KAFKA_BOOTSTRAP_SERVERS": "localhost"}, "KAFKA_BOOTSTRAP_SERVERS: 'localhost' is not host:port"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL"}, "KAFKA_SECURITY_PROTOCOL: 'SASL' is none of"),
+        ({"KAFKA_USERNAME": "me"}, "KAFKA_USERNAME: is set, but KAFKA_SECURITY_PROTOCOL is PLAINTEXT"),
+        ({**LOGIN, "KAFKA_USERNAME": ""}, "KAFKA_USERNAME: is not set; KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT"),
+        ({**LOGIN, "KAFKA_PASSWORD": ""}, "KAFKA_PASSWORD: is not set; KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT"),
+        ({**LOGIN, "KAFKA_SASL_MECHANISM": "OAUTH"}, "KAFKA_SASL_MECHANISM: 'OAUTH' is none of"),
         ({"INGESTER_SPOOL_DIR": ""}, "INGESTER_SPOOL_DIR: is not set"),
         ({"INGESTER_SPOOL_DIR": "/proc/spool"}, "INGESTER_SPOOL_DIR: cannot write in /proc/spool"),
         ({"PIPELINE_CONTRACT": "/nowhere.toml"}, "/nowhere.toml: cannot read the contract"),
