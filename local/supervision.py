@@ -49,7 +49,6 @@ class Supervisor:
         """Starts supervisord in the background and waits until it answers."""
         for folder in (self._places.logs, self._places.run):
             folder.mkdir(parents=True, exist_ok=True)
-        make_private_folder(self._places.short_run)
         binary = self._places.venv("local") / "bin" / "supervisord"
         environment = {**for_parts(os.environ), MARK: str(self._places.home)}
         done = subprocess.run(
@@ -122,6 +121,7 @@ class Supervisor:
 
     def _write(self, parts: list[Part]) -> None:
         self._places.conf.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._places.short_run)  # before a secret is written there: it may lie in /tmp
         for part in parts:
             for path, text in part.files.items():
                 write_private(path, text, for_other_user=part.user is not None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from local.source import Source
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(REPOSITORY, tmp_path / "parts", tmp_path / "home")
+def places(tmp_path: Path) -> Iterator[Places]:
+    places = Places(REPOSITORY, tmp_path / "parts", tmp_path / "home")
+    yield places
+    shutil.rmtree(places.short_run, ignore_errors=True)  # it may lie outside of the home
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import configparser
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from local import assembly
+from local.errors import PipelineError
 from local.install import parts_to_run
 from local.part import Part
 from local.places import Places
@@ -35,8 +37,8 @@ def test_the_script_becomes_the_process(tmp_path: Path) -> None:
 
 
 def _rendered(places: Places, parts: list[Part]) -> configparser.ConfigParser:
-    supervisor = Supervisor(places)
-    supervisor._write(parts)
+    Supervisor(places)._write(parts)
+    shutil.rmtree(places.short_run, ignore_errors=True)  # it may lie outside of the home
     parsed = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
     parsed.read(places.conf / "supervisord.conf")
     return parsed
@@ -83,12 +85,22 @@ def test_every_part_says_what_it_runs_on(setting: Setting) -> None:
 def test_secrets_are_written_for_their_owner_only(places: Places, setting: Setting) -> None:
     parts = assembly.parts(setting)
     Supervisor(places)._write(list(parts.values()))
-    open_to_others = [
-        path
-        for path in places.conf.rglob("*")
-        if path.is_file() and path.stat().st_mode & 0o077 and "secret-" in path.read_text()
-    ]
-    assert open_to_others == []
+    written = {path for place in (places.conf, places.short_run) for path in place.rglob("*") if path.is_file()}
+    secret = {path for path in written if "secret-" in path.read_text()}
+    assert {path.name for path in secret} >= {"config.yaml", "jaas.conf", "node1.properties", "ingester.sh"}
+    assert [path for path in secret if path.stat().st_mode & 0o077] == []
+
+
+def test_nothing_is_written_into_somebody_elses_folder(places: Places, setting: Setting, tmp_path: Path) -> None:
+    """A folder in /tmp that another account made first would get Flink's login."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    places.short_run.parent.mkdir(parents=True, exist_ok=True)
+    places.short_run.symlink_to(theirs)
+    with pytest.raises(PipelineError, match="belongs to somebody else"):
+        Supervisor(places)._write(list(assembly.parts(setting).values()))
+    places.short_run.unlink()
+    assert list(theirs.iterdir()) == []
 
 
 def test_writing_closes_a_file_that_was_open(tmp_path: Path) -> None:
