@@ -66,16 +66,16 @@ def bootstrap_pipeline() -> None:
         from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
         from upbit_lake.airflow_glue.connections import contract_and_settings, kafka_admin
         from upbit_lake.airflow_glue.outcome import tell
+        from upbit_lake.kafka_access import access_drift
         from upbit_lake.topics import reconcile_topics
 
         context = get_current_context()
         params = context["params"]
         hold_leases(context["run_id"])
-        contract, _ = contract_and_settings()
-        wanted = contract.topics.values()
-        return tell(
-            reconcile_topics(kafka_admin(), wanted, params["repair"], params["grow_partitions"], params["dry_run"])
-        )
+        contract, settings = contract_and_settings()
+        admin, wanted = kafka_admin(), contract.topics.values()
+        found = reconcile_topics(admin, wanted, params["repair"], params["grow_partitions"], params["dry_run"])
+        return tell({**found, **access_drift(admin, contract, settings.kafka)})
 
     @task
     def buckets() -> str:

@@ -12,6 +12,9 @@ from pathlib import Path
 from local.errors import PipelineError
 from local.places import Places
 
+# What a home lacks of these is made: an update of an older one needs no hand, a password is rotated by deleting it.
+_MADE_WHEN_MISSING = frozenset(f"kafka_{name}_password" for name in ("broker", "ingester", "flink", "airflow"))
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -28,6 +31,10 @@ class Credentials:
     s3_access_key: str
     s3_secret_key: str
     kafka_cluster_id: str
+    kafka_broker_password: str
+    kafka_ingester_password: str
+    kafka_flink_password: str
+    kafka_airflow_password: str
 
 
 def _generate() -> Credentials:
@@ -47,6 +54,10 @@ def _generate() -> Credentials:
         s3_secret_key=secrets.token_hex(20),
         # A KRaft cluster id is a base64 UUID; a leading '-' would read as an option on the command line.
         kafka_cluster_id="u" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:],
+        kafka_broker_password=token(),
+        kafka_ingester_password=token(),
+        kafka_flink_password=token(),
+        kafka_airflow_password=token(),
     )
 
 
@@ -56,12 +67,16 @@ def load_or_create(places: Places) -> Credentials:
     if not path.exists():
         if places.source_file.exists():
             raise PipelineError(f"{path} is gone, its home needs it: restore it, or `./pipeline down --purge`")
-        return _create(path)
-    return parse(path, _read(path))
+        return _write(path, _generate())
+    text = _read(path)
+    found = parse(path, text)
+    return found if asdict(found) == json.loads(text) else _write(path, found)
 
 
 def parse(path: Path, text: str) -> Credentials:
-    """The secrets in `text`. Raises PipelineError naming `path` and what is wrong."""
+    """The secrets in `text`, and fresh ones where older homes have none. Raises PipelineError naming `path` and what is
+    wrong.
+    """
     cure = "restore it from a backup, or `./pipeline down --purge`"
     try:
         values = json.loads(text)
@@ -70,6 +85,7 @@ def parse(path: Path, text: str) -> Credentials:
     names = [f.name for f in fields(Credentials)]
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise PipelineError(f"{path} is no table of texts: {cure}")
+    values = {name: secret for name, secret in asdict(_generate()).items() if name in _MADE_WHEN_MISSING} | values
     wrong = [name for name in names if not values.get(name)] or sorted(set(values) - set(names))
     if wrong:
         raise PipelineError(f"{path}: empty, missing or unknown {', '.join(wrong)}: {cure}")
@@ -85,15 +101,14 @@ def _read(path: Path) -> str:
         raise PipelineError(f"{path}: {error.strerror}: run as the account that made this home") from None
 
 
-def _create(path: Path) -> Credentials:
-    created = _generate()
+def _write(path: Path, credentials: Credentials) -> Credentials:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as handle:
-        json.dump(asdict(created), handle, indent=1)
+        json.dump(asdict(credentials), handle, indent=1)
         handle.flush()
         os.fsync(descriptor)
     temporary.replace(path)
-    return created
+    return credentials

@@ -11,6 +11,9 @@ from local.places import Places
 from local.ports import LOOPBACK, Ports
 from local.source import Source
 
+# Kafka's only super user: the brokers themselves, and the runner when it makes users, asks or tests.
+BROKER = "broker"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -47,12 +50,37 @@ class Setting:
             "CATALOG_PASSWORD": self.credentials.paimon_db_password,
         }
 
+    def kafka_environment(self, principal: str) -> dict[str, str]:
+        """How `principal` reaches Kafka, by the names that every one of its clients reads."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.ports.kafka_bootstrap,
+            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            # The brokers' own login must work before any metadata, and so any SCRAM user, can be read.
+            "KAFKA_SASL_MECHANISM": "PLAIN" if principal == BROKER else "SCRAM-SHA-512",
+            "KAFKA_USERNAME": principal,
+            "KAFKA_PASSWORD": self.kafka_password(principal),
+        }
+
+    def kafka_client(self, principal: str = BROKER) -> dict[str, str]:
+        """The same in librdkafka's names."""
+        login = self.kafka_environment(principal)
+        return {
+            "bootstrap.servers": login["KAFKA_BOOTSTRAP_SERVERS"],
+            "security.protocol": login["KAFKA_SECURITY_PROTOCOL"],
+            "sasl.mechanism": login["KAFKA_SASL_MECHANISM"],
+            "sasl.username": login["KAFKA_USERNAME"],
+            "sasl.password": login["KAFKA_PASSWORD"],
+        }
+
+    def kafka_password(self, principal: str) -> str:
+        return str(getattr(self.credentials, f"kafka_{principal}_password"))
+
     @property
     def service_environment(self) -> dict[str, str]:
-        """Endpoints and secrets of the services, by the names that every reader of the contract uses."""
+        """Endpoints and secrets of the control plane, by the names that every reader of the contract uses."""
         return {
             "PIPELINE_CONTRACT": str(self.contract),
-            "KAFKA_BOOTSTRAP_SERVERS": self.ports.kafka_bootstrap,
+            **self.kafka_environment("airflow"),
             "FLINK_REST_URL": self.ports.url("flink_rest"),
             "FLINK_GATEWAY_URL": self.ports.url("gateway"),
             "INGESTER_URL": self.ports.url("ingester"),

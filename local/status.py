@@ -142,7 +142,7 @@ def _newest_hour(setting: Setting, stream: Stream) -> tuple[int | None, int]:
 
 def end_offsets(setting: Setting, topic: str) -> dict[int, int]:
     """The end offset of each partition, {} for a topic that is not there."""
-    consumer = Consumer({"bootstrap.servers": setting.ports.kafka_bootstrap, "group.id": "status", "log_level": 0})
+    consumer = Consumer({**setting.kafka_client(), "group.id": "status", "log_level": 0})
     try:
         known = consumer.list_topics(topic, timeout=3).topics[topic]
         return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=3)[1] for p in known.partitions}

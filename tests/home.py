@@ -7,7 +7,10 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
 
 from local import assembly, source
 from local.parts import airflow
@@ -80,6 +83,11 @@ class Home:
         chosen = source.load(self.places)
         assert chosen is not None, "this home was never up"
         return assembly.setting(self.places, chosen, self.environment)
+
+    @cached_property
+    def kafka_admin(self) -> AdminClient:
+        """A client of the brokers' own principal, which may do everything."""
+        return AdminClient({**self.setting.kafka_client(), "log_level": 0})
 
     @property
     def task_environment(self) -> dict[str, str]:

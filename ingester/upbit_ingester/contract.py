@@ -11,8 +11,8 @@ from typing import Any
 
 DEFAULT_PATH = Path(__file__).resolve().parents[2] / "pipeline.toml"
 
-_SECTIONS = ("lake", "buckets", "streams", "dead_letter", "topics", "tables", "jobs", "checkpoints", "hours", "budgets")
-_TOP_LEVEL = (*_SECTIONS, "schedules")
+_SECTIONS = ("lake", "buckets", "streams", "dead_letter", "topics", "access", "tables", "jobs", "checkpoints", "hours")
+_TOP_LEVEL = (*_SECTIONS, "budgets", "schedules")
 _STREAM_KEYS = ("topic", "table", "job", "key", "time")
 _DEAD_LETTER_KEYS = ("topic", "table", "job")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,8 +60,8 @@ def _java(places: Places) -> Path:
 class Topics:
     """The topics of one subject."""
 
-    def __init__(self, bootstrap: str, names: tuple[str, ...]) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    def __init__(self, kafka: Mapping[str, str], names: tuple[str, ...]) -> None:
+        self._admin = AdminClient({**kafka, "log_level": 0})
         self._places = [TopicPartition(name, number) for name in names for number in range(PARTITIONS)]
         self._names = names
 

@@ -80,7 +80,7 @@ def _runs(setting: Setting, source: Sender, wanted: Wanted, peer: bool, console:
     measured = [subjects.ingester(setting, source.port, folder)]
     if peer:
         measured.append(subjects.cryptofeed(setting, source.port))
-    topics = {subject.name: Topics(setting.ports.kafka_bootstrap, subject.topics) for subject in measured}
+    topics = {subject.name: Topics(setting.kafka_client(), subject.topics) for subject in measured}
     for of_subject in topics.values():
         of_subject.create()
     done = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.bench.cluster import contract_topics
 from local.bench.loads import STREAMS
-from local.setting import Setting
+from local.setting import BROKER, Setting
 
 INGESTER, CRYPTOFEED = "ingester", "cryptofeed"
 PROBES = Path(__file__).resolve().parent / "probes"
@@ -47,7 +47,7 @@ def ingester(setting: Setting, port: int, folder: Path) -> Subject:
             "PIPELINE_CONTRACT": str(setting.contract),
             "UPBIT_WEBSOCKET_URL": f"ws://127.0.0.1:{port}/websocket/v1",
             "UPBIT_REST_URL": f"http://127.0.0.1:{port}/v1",
-            "KAFKA_BOOTSTRAP_SERVERS": setting.ports.kafka_bootstrap,
+            **setting.kafka_environment("ingester"),
             "INGESTER_HTTP_PORT": str(setting.ports["ingester"]),
             "INGESTER_SPOOL_DIR": str(folder / "spool"),
         },
@@ -62,5 +62,5 @@ def cryptofeed(setting: Setting, port: int) -> Subject:
         ("trade", "orderbook"),
         ("peer-trades", "peer-book"),
         {"trade": 500, "orderbook": 400},
-        {"BENCH_PORT": str(port), "KAFKA_BOOTSTRAP_SERVERS": setting.ports.kafka_bootstrap},
+        {"BENCH_PORT": str(port), **setting.kafka_environment(BROKER)},
     )

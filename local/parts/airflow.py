@@ -62,7 +62,7 @@ def environment(setting: Setting) -> dict[str, str]:
     """What every Airflow process, and so every task, sees."""
     places, ports, credentials = setting.places, setting.ports, setting.credentials
     api = ports.url("airflow")
-    kafka = {"conn_type": "kafka", "extra": {"bootstrap.servers": ports.kafka_bootstrap}}
+    kafka = {"conn_type": "kafka", "extra": setting.kafka_client("airflow")}
     s3 = {
         "conn_type": "aws",
         "login": credentials.s3_access_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -18,7 +19,7 @@ SOFTWARE = ("flink", "java")
 def parts(setting: Setting) -> list[Part]:
     places, ports = setting.places, setting.ports
     folder = places.conf / "flink"
-    files = {folder / "config.yaml": config(setting)}
+    files = {folder / "config.yaml": config(setting), jaas_file(setting): jaas(setting)}
     for name, source in (("log4j-console.properties", "log4j"), ("log4j-cli.properties", "log4j-client")):
         files[folder / name] = (places.repository / "flink" / f"{source}.properties").read_text()
     environment = {
@@ -86,7 +87,19 @@ def config(setting: Setting) -> str:
         RPC_PORT=setting.ports["flink_rpc"],
         GATEWAY_PORT=setting.ports["gateway"],
         TMP=setting.places.short_run / "flink",
+        JAAS=jaas_file(setting),
     )
+
+
+def jaas_file(setting: Setting) -> Path:
+    """Its path stands among Java's options, in which no blank may be."""
+    return setting.places.short_run / "flink" / "jaas.conf"
+
+
+def jaas(setting: Setting) -> str:
+    """Flink's login to Kafka, which no SQL, job or page of its UI ever holds."""
+    template = Template((setting.places.repository / "flink" / "jaas.conf").read_text())
+    return template.substitute(KAFKA_USERNAME="flink", KAFKA_PASSWORD=setting.kafka_password("flink"))
 
 
 def get_json(url: str) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ def part(setting: Setting) -> Part:
         "PIPELINE_CONTRACT": str(setting.contract),
         "UPBIT_WEBSOCKET_URL": f"ws://{address}/websocket/v1" if local else LIVE_WEBSOCKET,
         "UPBIT_REST_URL": f"http://{address}/v1" if local else LIVE_REST,
-        "KAFKA_BOOTSTRAP_SERVERS": ports.kafka_bootstrap,
+        **setting.kafka_environment("ingester"),
         "INGESTER_HTTP_HOST": LOOPBACK,
         "INGESTER_HTTP_PORT": str(ports["ingester"]),
         "INGESTER_SPOOL_DIR": str(places.data / "spool"),

@@ -17,6 +17,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 CONTRACT_FILE = Path(__file__).resolve().parents[2] / "pipeline.toml"
 
+# As Kafka calls them: https://kafka.apache.org/documentation/#operations_resources_and_protocols
+OPERATIONS = ("alter", "alter_configs", "create", "delete", "describe", "describe_configs", "read", "write")
+
 T = TypeVar("T")
 
 
@@ -70,6 +73,19 @@ class Topic:
     partitions: int
     replication: int
     config: Mapping[str, str]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a principal may do in Kafka: operations on all topics of the contract, on that of the dead letters alone, on
+    the consumer groups of our name, on the cluster. Nothing else.
+    """
+
+    topics: frozenset[str]
+    dead_letter: frozenset[str]
+    groups: frozenset[str]
+    cluster: frozenset[str]
     name: str = ""
 
 
@@ -131,6 +147,7 @@ class Contract:
     streams: Mapping[str, Stream]
     dead_letter: DeadLetter
     topics: Mapping[str, Topic]
+    access: Mapping[str, Access]
     tables: Mapping[str, Table]
     jobs: Mapping[str, Job]
     checkpoints: Checkpoints
@@ -208,6 +225,8 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, list) or not value:
             raise ContractError(f"{path}: must be a list with at least one text")
         return tuple(_value(str, item, f"{path}[{index}]") for index, item in enumerate(value))
+    if get_origin(hint) is frozenset:
+        return frozenset(_value(str, item, path) for item in _value(list, value, path))
     if hint is not Path and get_args(hint):
         return _mapping(get_args(hint)[1], value, path)
     if not isinstance(value, hint) or isinstance(value, bool):
@@ -233,12 +252,20 @@ def _check_references(contract: Contract) -> None:
             name = getattr(owner, key)
             if name not in known:
                 raise ContractError(f"{path}.{key}: {name!r} is not defined; add [{key}s.{name}]{_hint(name, known)}")
+    for name, access in contract.access.items():
+        _check_operations(f"access.{name}", access)
     for name, job in contract.jobs.items():
         if not (contract.root / job.sql).is_file():
             raise ContractError(f"jobs.{name}.sql: no file {job.sql} below {contract.root}")
     for name in contract.tables:
         if not (contract.root / "sql" / "tables" / f"{name}.sql").is_file():
             raise ContractError(f"tables.{name}: no file sql/tables/{name}.sql; columns and types live there")
+
+
+def _check_operations(path: str, access: Access) -> None:
+    for operation in access.topics | access.dead_letter | access.groups | access.cluster:
+        if operation not in OPERATIONS:
+            raise ContractError(f"{path}: unknown operation {operation!r}{_hint(operation, dict.fromkeys(OPERATIONS))}")
 
 
 def _join(path: str, key: str) -> str:

@@ -29,6 +29,7 @@ from upbit_lake.lake_keys import LakeKeys
 from upbit_lake.lake_offsets import Bounds, LakeOffsets
 from upbit_lake.lake_reader import LakeReader
 from upbit_lake.record_check import Bad, NotStored, Record, Stored, dead_letter_place, fate, key_text
+from upbit_lake.settings import KafkaLogin
 from upbit_lake.table_columns import TableColumns, table_columns
 from upbit_lake.topic_offsets import TopicOffsets
 from upbit_lake.verdicts import Gap, VerdictStore, Window
@@ -73,7 +74,7 @@ class Auditor:
         table: str,
         reader: LakeReader,
         store: VerdictStore,
-        bootstrap_servers: str,
+        kafka: KafkaLogin,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -85,7 +86,7 @@ class Auditor:
         self._keys = LakeKeys(contract, table, reader)
         self._offsets = LakeOffsets(contract, table, reader)
         self._store = store
-        self._servers = bootstrap_servers
+        self._kafka = kafka
         self._clock = clock
         self._sleep = sleep
 
@@ -143,7 +144,7 @@ class Auditor:
         if not is_recreated(windows, topic.topic_id):
             return 0
         firsts = [Range(number, p.first, p.first + 1) for number, p in topic.partitions.items() if p.end > p.first]
-        return min((r.received_ms for r in read_records(self._servers, self._topic, firsts)), default=0)
+        return min((r.received_ms for r in read_records(self._kafka, self._topic, firsts)), default=0)
 
     def _candidates(self, state: LakeState, windows: Sequence[Window]) -> list[Hour]:
         """The hours that can hold rows of new windows: those written since the last audit."""
@@ -202,14 +203,14 @@ class Auditor:
         look: a job commits its records in their order. What is in `seen` has had its time in an earlier run.
         """
         unexplained: list[Unexplained] = []
-        for records in _batches(read_records(self._servers, self._topic, ranges), BATCH):
+        for records in _batches(read_records(self._kafka, self._topic, ranges), BATCH):
             fates = [(record, self._fate(record)) for record in records]
             wanted = [Unexplained(record, f) for record, f in fates if not isinstance(f, NotStored)]
             unexplained += self._absent(wanted)
         bad = [(item.record, item.fate.reason) for item in unexplained if isinstance(item.fate, Bad)]
         if bad:
             log.warning("%s: %d bad records go to %s", self._topic, len(bad), self._contract.dead_letter.topic)
-            send_dead_letters(self._servers, self._contract.dead_letter.topic, bad)
+            send_dead_letters(self._kafka, self._contract.dead_letter.topic, bad)
         held: Mapping[int, int] = {}
         if any(_place(item.record) not in seen for item in unexplained):
             held = self._offsets.held(newest, began_ms)

@@ -49,7 +49,7 @@ def wait_for_rows(
 def has_realtime(engines: Engines, stream: str) -> bool:
     """Is there a frame among a stream's newest records that the lake must store? SNAPSHOTs alone may not be."""
     topic = engines.contract.streams[stream].topic
-    with TopicReader(engines.settings.kafka_bootstrap_servers) as reader:
+    with TopicReader(engines.settings.kafka) as reader:
         return any(is_realtime(record.value) for record in reader.newest(topic, PEEK_RECORDS))
 
 
@@ -73,7 +73,7 @@ def describe(records: int, rows: int) -> str:
 
 def records_by_stream(engines: Engines) -> dict[str, int]:
     """Stream → records that its topic retains."""
-    with TopicReader(engines.settings.kafka_bootstrap_servers) as reader:
+    with TopicReader(engines.settings.kafka) as reader:
         return {
             name: sum(item.high - item.low for item in reader.ranges(stream.topic).values())
             for name, stream in engines.contract.streams.items()

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from upbit_lake.coverage import Range
 from upbit_lake.record_check import Record, dead_letter_headers
+from upbit_lake.settings import KafkaLogin
 from upbit_lake.topic_offsets import KafkaAnswerError
 
 SILENCE_S = 30.0
@@ -17,14 +18,14 @@ POLL_S = 1.0
 BATCH = 1000
 
 
-def read_records(bootstrap_servers: str, topic: str, ranges: Iterable[Range]) -> Iterator[Record]:
+def read_records(kafka: KafkaLogin, topic: str, ranges: Iterable[Range]) -> Iterator[Record]:
     """The records of `ranges` in order. Offsets that Kafka has deleted meanwhile are left out.
 
     No group is joined and nothing is committed. Raises KafkaAnswerError when Kafka falls silent for 30 s.
     """
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **kafka.client,
             "group.id": "upbit-lake-coverage",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -78,7 +79,7 @@ def record_of(message: Any) -> Record:
     )
 
 
-def send_dead_letters(bootstrap_servers: str, topic: str, bad: Iterable[tuple[Record, str]]) -> None:
+def send_dead_letters(kafka: KafkaLogin, topic: str, bad: Iterable[tuple[Record, str]]) -> None:
     """Send records with their bytes, key and reason to the dead-letter `topic`; raises KafkaAnswerError.
 
     Sending one twice is harmless: the lake keeps it under its origin's place.
@@ -86,7 +87,7 @@ def send_dead_letters(bootstrap_servers: str, topic: str, bad: Iterable[tuple[Re
     failed: list[str] = []
     producer = Producer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **kafka.client,
             "enable.idempotence": True,
             "message.max.bytes": 9 << 20,
             "message.timeout.ms": 60_000,

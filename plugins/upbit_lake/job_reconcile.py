@@ -198,6 +198,6 @@ def _lost_hours(engines: Engines, stream: Stream) -> str:
     contract, settings = engines.contract, engines.settings
     try:
         with lake_session(engines.gateway, contract, settings, "lost hours", BATCH) as session:
-            return hours_after_new_topic(session, contract, stream, settings.kafka_bootstrap_servers)
+            return hours_after_new_topic(session, contract, stream, settings.kafka)
     except Exception as error:  # whatever it is: a job that was cancelled must be started all the same
         return f"{stream.table}: the hours that cannot be refilled are unknown ({error})"

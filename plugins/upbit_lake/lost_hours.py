@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from upbit_lake.contract import Contract, Stream
 from upbit_lake.flink_gateway import GatewaySession
 from upbit_lake.replay_point import newest_event_ms
+from upbit_lake.settings import KafkaLogin
 from upbit_lake.topic_records import Record, TopicReader
 
 MAX_NAMED = 24
@@ -46,7 +47,7 @@ def hours_after_new_topic(
     session: GatewaySession,
     contract: Contract,
     stream: Stream,
-    servers: str,
+    kafka: KafkaLogin,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
@@ -56,7 +57,7 @@ def hours_after_new_topic(
     """
     newest = _ms(newest_event_ms(session, contract, stream))
     deadline = clock() + FIRST_RECORD_S
-    with TopicReader(servers) as reader:
+    with TopicReader(kafka) as reader:
         while not (records := reader.oldest(stream.topic)) and clock() < deadline:
             sleep(POLL_S)
     oldest = oldest_event_ms(records, stream)

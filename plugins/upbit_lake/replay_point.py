@@ -24,7 +24,7 @@ def replay_from_ms(engines: Engines, stream: Stream) -> int | None:
     """A Kafka time (epoch ms) at which everything older of `stream` is in the lake, or None for the beginning."""
     with lake_session(engines.gateway, engines.contract, engines.settings, "replay point", BATCH) as session:
         stored = stored_offsets(session, engines.contract, stream.table)
-    with TopicReader(engines.settings.kafka_bootstrap_servers) as reader:
+    with TopicReader(engines.settings.kafka) as reader:
         ranges = reader.ranges(stream.topic)
         offsets = frontier(stored, ranges)
         if offsets is None:

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 from upbit_lake.contract import CONTRACT_FILE
 
 INGESTER_CONTROLS = ("supervisor",)
+PLAINTEXT = "PLAINTEXT"
+KAFKA_PROTOCOLS = (PLAINTEXT, "SASL_PLAINTEXT", "SASL_SSL")
+SASL_MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
 
 class SettingsError(ValueError):
@@ -21,10 +24,42 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True)
+class KafkaLogin:
+    """Where Kafka is and who we are there; without a user name Kafka is taken for one that asks for none."""
+
+    bootstrap_servers: str
+    security_protocol: str = PLAINTEXT
+    sasl_mechanism: str = SASL_MECHANISMS[0]
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> KafkaLogin:
+        """Read KAFKA_*; raises SettingsError."""
+        servers = _servers(env, "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094")
+        protocol = _choice(env, "KAFKA_SECURITY_PROTOCOL", KAFKA_PROTOCOLS)
+        if protocol != PLAINTEXT:
+            mechanism = _choice(env, "KAFKA_SASL_MECHANISM", SASL_MECHANISMS)
+            return cls(servers, protocol, mechanism, _required(env, "KAFKA_USERNAME"), _required(env, "KAFKA_PASSWORD"))
+        if env.get("KAFKA_USERNAME") or env.get("KAFKA_PASSWORD"):
+            raise SettingsError("KAFKA_USERNAME, KAFKA_PASSWORD: set KAFKA_SECURITY_PROTOCOL too, e.g. SASL_PLAINTEXT")
+        return cls(servers)
+
+    @property
+    def client(self) -> dict[str, str]:
+        """What a client of confluent_kafka needs to connect (holds the password: never log it)."""
+        found = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.security_protocol}
+        if self.security_protocol == PLAINTEXT:
+            return found
+        login = {"sasl.username": self.username, "sasl.password": self.password}
+        return {**found, "sasl.mechanism": self.sasl_mechanism, **login}
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where the engines are. URLs carry no trailing slash; `repr` never shows a secret."""
 
-    kafka_bootstrap_servers: str
+    kafka: KafkaLogin
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key: str = field(repr=False)
@@ -45,7 +80,7 @@ class Settings:
         """Read the variables of `environment` (default: the process's own); raises SettingsError."""
         env = os.environ if environment is None else environment
         return cls(
-            kafka_bootstrap_servers=_servers(env, "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094"),
+            kafka=KafkaLogin.from_environment(env),
             s3_endpoint=_url(env, "S3_ENDPOINT", "http://127.0.0.1:18333"),
             s3_access_key=_required(env, "S3_ACCESS_KEY"),
             s3_secret_key=_required(env, "S3_SECRET_KEY"),

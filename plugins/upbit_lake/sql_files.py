@@ -76,7 +76,10 @@ def sql_variables(contract: Contract, settings: Settings) -> dict[str, str]:
         "CATALOG_USER": settings.catalog_user,
         "CATALOG_PASSWORD": settings.catalog_password,
         "WAREHOUSE": contract.lake.warehouse,
-        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        # Who logs in stands in Flink's own configuration (flink/jaas.conf): no password in SQL, jobs and their UI.
+        "KAFKA_SECURITY_PROTOCOL": settings.kafka.security_protocol,
+        "KAFKA_SASL_MECHANISM": settings.kafka.sasl_mechanism,
         "SNAPSHOT_MAX_AGE_MS": str(contract.lake.snapshot_max_age_s * 1000),
         "SNAPSHOT_RETENTION_H": str(contract.hours.snapshot_retention_h),
         "TARGET_FILE_SIZE_MB": str(contract.hours.target_file_size_mb),

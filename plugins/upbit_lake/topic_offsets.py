@@ -19,6 +19,10 @@ TIMEOUT_S = 30.0
 _SPEC: Any = OffsetSpec  # the library's own hints stop here
 
 
+# Every consumer group of ours; the rights to them are granted by it.
+GROUP_PREFIX = "upbit-lake-"
+
+
 class KafkaAnswerError(RuntimeError):
     """Kafka did not answer as needed: worth a retry. One line."""
 
@@ -51,7 +55,7 @@ class TopicOffsets:
 
 def group_of(source: str) -> str:
     """The consumer group of a source in `sql/sources/`: a stream's name or `dead_letter`."""
-    return f"upbit-lake-{source.replace('_', '-')}"
+    return f"{GROUP_PREFIX}{source.replace('_', '-')}"
 
 
 def read_topic(admin: AdminClient, topic: str, group: str) -> TopicOffsets:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from upbit_lake.settings import KafkaLogin
 from upbit_lake.topics import ADMIN_TIMEOUT_S
 
 READ_TIMEOUT_S = 15.0
@@ -32,12 +33,12 @@ class Record:
 class TopicReader:
     """Reads records by offset, without a consumer group's memory. Use as a context manager."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, kafka: KafkaLogin) -> None:
         from confluent_kafka import Consumer
 
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **kafka.client,
                 "group.id": "upbit-lake-reader",  # required by the client; nothing is committed to it
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",

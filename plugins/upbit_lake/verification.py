@@ -135,7 +135,7 @@ class Verification:
         return verdicts
 
     def _coverage_of(self, state: LakeState, table: str, hours: Sequence[Hour]) -> list[Verdict]:
-        auditor = Auditor(self._contract, table, self._reader, self._store, self._settings.kafka_bootstrap_servers)
+        auditor = Auditor(self._contract, table, self._reader, self._store, self._settings.kafka)
         audit = auditor.audit(state, hours)
         touched = {hour for gap in audit.gaps for hour in (gap.first_hour, gap.last_hour)}
         verdicts = []

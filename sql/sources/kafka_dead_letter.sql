@@ -10,6 +10,8 @@ CREATE TEMPORARY TABLE kafka_dead_letter (
   'connector' = 'kafka',
   'topic' = '${TOPIC_DEAD_LETTER}',
   'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+  'properties.security.protocol' = '${KAFKA_SECURITY_PROTOCOL}',
+  'properties.sasl.mechanism' = '${KAFKA_SASL_MECHANISM}',
   'properties.group.id' = 'upbit-lake-dead-letter',
   'properties.auto.offset.reset' = 'earliest',
   'properties.allow.auto.create.topics' = 'false',

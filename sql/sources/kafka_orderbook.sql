@@ -19,6 +19,8 @@ CREATE TEMPORARY TABLE kafka_orderbook (
   'connector' = 'kafka',
   'topic' = '${TOPIC_ORDERBOOK}',
   'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+  'properties.security.protocol' = '${KAFKA_SECURITY_PROTOCOL}',
+  'properties.sasl.mechanism' = '${KAFKA_SASL_MECHANISM}',
   'properties.group.id' = 'upbit-lake-orderbook',
   'properties.auto.offset.reset' = 'earliest',
   'properties.allow.auto.create.topics' = 'false',

@@ -42,6 +42,8 @@ CREATE TEMPORARY TABLE kafka_ticker (
   'connector' = 'kafka',
   'topic' = '${TOPIC_TICKER}',
   'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+  'properties.security.protocol' = '${KAFKA_SECURITY_PROTOCOL}',
+  'properties.sasl.mechanism' = '${KAFKA_SASL_MECHANISM}',
   'properties.group.id' = 'upbit-lake-ticker',
   'properties.auto.offset.reset' = 'earliest',
   'properties.allow.auto.create.topics' = 'false',

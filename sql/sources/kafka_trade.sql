@@ -25,6 +25,8 @@ CREATE TEMPORARY TABLE kafka_trade (
   'connector' = 'kafka',
   'topic' = '${TOPIC_TRADE}',
   'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+  'properties.security.protocol' = '${KAFKA_SECURITY_PROTOCOL}',
+  'properties.sasl.mechanism' = '${KAFKA_SASL_MECHANISM}',
   'properties.group.id' = 'upbit-lake-trade',
   'properties.auto.offset.reset' = 'earliest',
   'properties.allow.auto.create.topics' = 'false',

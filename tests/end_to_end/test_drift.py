@@ -71,7 +71,7 @@ def test_a_deleted_topic(pipeline: Home, engines: Engines) -> None:
     until("the job is gone", lambda: not live_jobs(engines, job), 60)
     before = sum(end_offsets(pipeline.setting, topic).values())
     until("books without a reader", lambda: sum(end_offsets(pipeline.setting, topic).values()) > before + 500, 120)
-    engines.kafka.delete_topics([topic])[topic].result()
+    pipeline.kafka_admin.delete_topics([topic])[topic].result()
     until("the topic is gone", lambda: not topic_ids(engines.kafka, [topic]), 60)
     said = bootstrap(AirflowApi(pipeline.setting))
     assert f"{topic}: created" in said["topics"]

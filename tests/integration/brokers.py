@@ -8,8 +8,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from confluent_kafka.admin import AdminClient
-
 from local.parts.kafka import NAMES, all_brokers_answer
 from local.supervision import Supervisor
 from tests.home import Home
@@ -22,7 +20,7 @@ class Brokers:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._supervisor = Supervisor(home.places)
-        self._admin = AdminClient({"bootstrap.servers": home.setting.ports.kafka_bootstrap, "log_level": 0})
+        self._admin = home.kafka_admin
 
     def pid(self, name: str) -> int:
         """0 when it does not run."""
@@ -42,7 +40,7 @@ class Brokers:
         """Start what was stopped; returns when all three answer."""
         for name in names or NAMES:
             self._supervisor.start_part(name)
-        until("the brokers answer", lambda: all_brokers_answer(self._home.setting.ports), 120)
+        until("the brokers answer", lambda: all_brokers_answer(self._home.setting), 120)
 
     @contextmanager
     def frozen(self, *names: str) -> Iterator[None]:

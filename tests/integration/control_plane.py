@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from local.places import REPOSITORY
 from tests.home import Home
+from tests.integration.access import grant_rights
 from upbit_lake.contract import Contract, load_contract
 from upbit_lake.control_db import connect
 from upbit_lake.engines import Engines
@@ -44,6 +45,7 @@ def copied_contract(folder: Path, name: str, interval_s: int = 2) -> Contract:
 
 def engines_of(home: Home, contract: Contract) -> Engines:
     """The clients that a DAG task would get, on `contract`."""
+    grant_rights(home, contract)
     settings = Settings.from_environment(home.task_environment)
     return Engines(
         contract=contract,
@@ -69,7 +71,7 @@ def fresh_clients(engines: Engines, contract: Contract) -> Engines:
 
 def _kafka(settings: Settings) -> AdminClient:
     # Brokers that a test has stopped would fill its output, line by line.
-    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    return AdminClient({**settings.kafka.client, "log_level": 0})
 
 
 def set_topic_config(kafka: AdminClient, topic: str, key: str, value: str) -> None:
@@ -108,8 +110,8 @@ def trade(code: str, sequential_id: int, event_ms: int, **more: Any) -> dict[str
 class Sender:
     """Writes records into the topics as the ingester does."""
 
-    def __init__(self, engines: Engines) -> None:
-        self._producer = Producer({"bootstrap.servers": engines.settings.kafka_bootstrap_servers, "acks": "all"})
+    def __init__(self, home: Home) -> None:
+        self._producer = Producer({**home.setting.kafka_client("ingester"), "acks": "all"})
 
     def send(
         self, topic: str, key: str, value: Mapping[str, Any] | bytes, headers: Mapping[str, bytes] | None = None

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,15 +19,17 @@ from typing import Any, NamedTuple
 
 import requests
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import NewTopic
 
 from tests import ingester_metrics, recorded_gaps
 from tests.home import Home
+from tests.integration.access import grant_rights
 from tests.integration.fault_switch import FaultSwitch
 from tests.truth import Key, key_of
 from tests.waiting import until
 from upbit_exchange import ledger
 from upbit_exchange.replay import MICROSECONDS
+from upbit_lake.contract import parse_contract
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STREAMS = ("ticker", "trade", "orderbook")
@@ -89,10 +92,9 @@ class Setup:
     def __init__(self, home: Home, folder: Path, *source: str) -> None:
         """`source`: the exchange's options."""
         self.home, self.folder, self.prefix = home, folder, f"t{free_port()}"
-        self.bootstrap = home.setting.ports.kafka_bootstrap
         self.contract = folder / "pipeline.toml"
         text = (REPOSITORY / "pipeline.toml").read_text(encoding="utf-8")
-        self.contract.write_text(text.replace('"upbit-', f'"{self.prefix}-'), encoding="utf-8")
+        self.contract.write_text(re.sub(r'(["\.])upbit-', rf"\1{self.prefix}-", text), encoding="utf-8")
         self.exchange_port, self.admin_port, self.port = free_port(), free_port(), free_port()
         self.faults = FaultSwitch(self.admin_port, folder / "ledger")
         self.ingester: subprocess.Popen[bytes] | None = None
@@ -105,11 +107,13 @@ class Setup:
         until("the exchange answers", lambda: self._answers(url), 30, every_s=0.2)
 
     def create_topics(self, *streams: str) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = self.home.kafka_admin
         config = {"min.insync.replicas": "2", "max.message.bytes": "9437184"}
         wanted = [NewTopic(self.topic(s), 3, 3, config=config) for s in streams or (*STREAMS, "dead-letter")]
         for created in admin.create_topics(wanted).values():
             created.result()
+        contract = tomllib.loads(self.contract.read_text(encoding="utf-8"))
+        grant_rights(self.home, parse_contract(contract, REPOSITORY))
 
     def topic(self, stream: str) -> str:
         return f"{self.prefix}-{stream}"
@@ -137,7 +141,7 @@ class Setup:
         ours = {
             "UPBIT_WEBSOCKET_URL": f"ws://127.0.0.1:{self.exchange_port}/websocket/v1",
             "UPBIT_REST_URL": f"http://127.0.0.1:{self.exchange_port}/v1",
-            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            **self.home.setting.kafka_environment("ingester"),
             "PIPELINE_CONTRACT": str(self.contract),
             "INGESTER_HTTP_PORT": str(self.port),
             "INGESTER_SPOOL_DIR": str(self.folder / "spool"),
@@ -213,7 +217,7 @@ class Setup:
         return {key_of(stream, {**entry.key, "code": entry.code}): bytes(entry.frame) for entry in entries}
 
     def records(self, stream: str) -> Iterator[Any]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "test", "enable.auto.commit": False})
+        consumer = Consumer({**self.home.setting.kafka_client(), "group.id": "test", "enable.auto.commit": False})
         try:
             for partition in range(3):
                 place = TopicPartition(self.topic(stream), partition, 0)

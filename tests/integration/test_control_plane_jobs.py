@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import requests
 
 from tests.home import Home
 from tests.integration.control_plane import Sender, copied_contract, engines_of, fresh_clients, now_ms, rows, trade
@@ -79,7 +80,7 @@ def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with lake_session(made.gateway, made.contract, made.settings, NAME) as session:
         reconcile_database(session, made.contract)
         reconcile_tables(session, made.contract, made.settings)
-    plane = Plane(made, Sender(made), [])
+    plane = Plane(made, Sender(engines), [])
     yield plane
     for job in made.contract.jobs.values():
         jobs.cancel_all(made, jobs.live_jobs(made, job))
@@ -94,6 +95,21 @@ def test_a_job_is_started_once(plane: Plane) -> None:
     assert jobs.runs(plane.engines, plane.job)[0].job_id == first
     plane.send_trades(30)
     plane.wait_stored()
+
+
+def test_no_login_to_kafka_is_on_a_page_of_flinks_or_in_a_log(plane: Plane, engines: Home) -> None:
+    url, job = plane.engines.settings.flink_rest_url, plane.live()
+    workers = [worker["id"] for worker in requests.get(f"{url}/taskmanagers", timeout=10).json()["taskmanagers"]]
+    of_job = [f"jobs/{job}", f"jobs/{job}/config", f"jobs/{job}/plan", f"jobs/{job}/exceptions"]
+    pages = ["config", "jobmanager/config", "jobmanager/environment", *of_job, *(f"taskmanagers/{w}" for w in workers)]
+    texts = {page: requests.get(f"{url}/{page}", timeout=10).text for page in pages}
+    assert job in texts[of_job[0]]
+    assert "java.security.auth.login.config" in texts["jobmanager/environment"]
+    logs = [path for path in engines.places.logs.rglob("*") if path.is_file()]
+    texts |= {str(path): path.read_text(encoding="utf-8", errors="replace") for path in logs}
+    assert any("gateway" in name for name in texts)
+    passwords = [engines.setting.kafka_password(name) for name in ("broker", "ingester", "flink", "airflow")]
+    assert not [name for name, text in texts.items() if any(password in text for password in passwords)]
 
 
 def test_what_reaches_the_lake(plane: Plane) -> None:
@@ -218,9 +234,9 @@ def test_a_derived_table_made_anew_renews_the_job(plane: Plane) -> None:
     plane.wait_stored()
 
 
-def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane) -> None:
+def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane, engines: Home) -> None:
     topic = f"{NAME}-trade"
-    plane.engines.kafka.delete_topics([topic])[topic].result()
+    engines.kafka_admin.delete_topics([topic])[topic].result()
     contract = plane.engines.contract
 
     def recreated() -> Any:
@@ -229,7 +245,7 @@ def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane)
 
     until("the topic is created again", recreated, 30)
     before = plane.live()
-    plane.sender = Sender(plane.engines)
+    plane.sender = Sender(engines)
     send_more(plane, 6)
     outcome = reconcile_job(plane.engines, plane.job)
     assert f"topic {topic} was made anew" in outcome

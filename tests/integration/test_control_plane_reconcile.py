@@ -9,7 +9,9 @@ import boto3
 import pytest
 
 from tests.home import Home
+from tests.integration.access import grant_rights
 from tests.integration.control_plane import copied_contract, engines_of, set_topic_config
+from tests.waiting import until
 from upbit_lake import alarms, lease
 from upbit_lake.buckets import BucketError, reconcile_buckets
 from upbit_lake.control_db import connect
@@ -44,12 +46,18 @@ def test_topics_are_created_kept_and_repaired(plane: Engines) -> None:
     outcome = reconcile_topics(plane.kafka, wanted)
     assert outcome[name] == "repaired: retention.ms was 5, the contract says 259200000"
     assert {key for key, value in outcome.items() if value == "unchanged"} == set(plane.contract.topics) - {name}
-    assert describe_topics(plane.kafka, [name])[name].config["retention.ms"] == "259200000"
+
+    def repaired() -> bool:
+        return describe_topics(plane.kafka, [name])[name].config["retention.ms"] == "259200000"
+
+    until("every broker knows the setting", repaired, 30, 0.2)
 
 
-def test_partitions_grow_only_when_allowed(plane: Engines) -> None:
+def test_partitions_grow_only_when_allowed(plane: Engines, engines: Home) -> None:
     name = f"{NAME}-grows"
     topic = replace(plane.contract.topics[f"{NAME}-trade"], name=name, partitions=1)
+    grown = replace(plane.contract, topics={name: topic})
+    grant_rights(engines, grown)
     reconcile_topics(plane.kafka, [topic])
     more = replace(topic, partitions=3)
     assert "allow growing" in reconcile_topics(plane.kafka, [more])[name]

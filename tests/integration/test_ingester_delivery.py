@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from tests.home import Home
 from tests.integration.brokers import Brokers
@@ -97,7 +96,7 @@ def test_sigterm_without_brokers_keeps_what_is_undelivered(setup: Setup) -> None
 def test_a_deleted_topic_stops_its_own_stream_only(setup: Setup) -> None:
     setup.start_ingester()
     until("trades are acknowledged", lambda: setup.metric("acknowledged_total", "trade") > 50, 60, 0.5)
-    admin = AdminClient({"bootstrap.servers": setup.bootstrap})
+    admin = setup.home.kafka_admin
     for deleted in admin.delete_topics([setup.topic("trade")]).values():
         deleted.result()
     waiting = setup.metric("acknowledged_total", "ticker")

@@ -58,7 +58,7 @@ def test_a_full_disk_of_the_brokers_is_outlived(disk: Home, tmp_path: Path) -> N
         until("the spool takes over", lambda: setup.metric("spool_records") > 3000, 120, 0.5)
         assert setup.get("/livez")[0] == 200
         filler.unlink()
-        until("the brokers come back by themselves", lambda: all_brokers_answer(disk.setting.ports), 240)
+        until("the brokers come back by themselves", lambda: all_brokers_answer(disk.setting), 240)
         assert_nothing_was_missed(setup)
     finally:
         setup.close()

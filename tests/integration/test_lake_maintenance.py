@@ -115,7 +115,7 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     made.db.execute("TRUNCATE hour_state, verdict, coverage_window, coverage_gap, maintenance_run")
     lake = Lake(made, Maintenance.connect(made.contract, made.settings, store), Hour.of(now() - timedelta(hours=6)))
     reconcile_job(made, made.contract.jobs["trade"])
-    sender = Sender(made)
+    sender = Sender(engines)
     for burst in range(BURSTS):
         lake.send(sender, burst)
     yield lake
@@ -212,9 +212,9 @@ def test_intact_hours_are_not_red(lake: Lake) -> None:
     assert lake.verify() == [], "nothing changed, nothing to verify"
 
 
-def test_a_bad_record_ends_in_dead_letter_with_its_bytes(lake: Lake) -> None:
+def test_a_bad_record_ends_in_dead_letter_with_its_bytes(lake: Lake, engines: Home) -> None:
     bad = {b'{"broken': "not valid JSON", b"\xff\xfe": "not valid UTF-8", b'{"code":"KRW-M0"}': "is missing or null"}
-    sender = Sender(lake.engines)
+    sender = Sender(engines)
     for value in bad:
         sender.send(f"{NAME}-trade", "KRW-M0", value)
     # A SNAPSHOT is left out on purpose, a replayed trade replaces itself: neither is a loss.
@@ -266,12 +266,12 @@ def test_a_candle_that_differs_from_its_trades_is_red(lake: Lake) -> None:
     )
 
 
-def test_a_missing_row_is_red_and_named(lake: Lake) -> None:
+def test_a_missing_row_is_red_and_named(lake: Lake, engines: Home) -> None:
     code, number = next(key for key, item in lake.sent.items() if Hour.of_ms(item["trade_timestamp"]) == lake.second)
     lake.flink(f"DELETE FROM {{db}}.trade WHERE `code` = '{code}' AND sequential_id = {number}")
     assert f"trade {lake.second}: 1 records are missing in the lake: {code} {number}" in reds(lake, lake.second)
     # The replayed record heals it.
-    sender = Sender(lake.engines)
+    sender = Sender(engines)
     sender.send(f"{NAME}-trade", code, lake.sent[(code, number)])
     sender.flush()
     until("the row is back", lambda: lake.count() == len(lake.sent), PATIENCE_S)

@@ -78,7 +78,14 @@ def _end() -> None:
 def main() -> None:
     """Until SIGTERM; what is still queued then is left."""
     _point_to(int(os.environ["BENCH_PORT"]))
-    kafka = {"bootstrap_servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"], "acks": "all"}
+    login = {
+        "security_protocol": "KAFKA_SECURITY_PROTOCOL",
+        "sasl_mechanism": "KAFKA_SASL_MECHANISM",
+        "sasl_plain_username": "KAFKA_USERNAME",
+        "sasl_plain_password": "KAFKA_PASSWORD",
+    }
+    servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+    kafka = {"bootstrap_servers": servers, "acks": "all", **{key: os.environ[name] for key, name in login.items()}}
     handler = FeedHandler(config={"log": {"filename": "cryptofeed.log", "level": "WARNING"}, "uvloop": True})
     callbacks = {TRADES: _Trades(**kafka), L2_BOOK: _Books(**kafka)}
     handler.add_feed(Upbit(symbols=Upbit.symbols(), channels=[TRADES, L2_BOOK], callbacks=callbacks))

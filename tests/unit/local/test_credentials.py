@@ -66,3 +66,26 @@ def test_an_empty_and_an_unknown_secret_are_named(places: Places) -> None:
         parse(FILE, json.dumps({**whole, "s3_secret_key": ""}))
     with pytest.raises(PipelineError, match=r"unknown nonsense:"):
         parse(FILE, json.dumps({**whole, "nonsense": "x"}))
+
+
+def test_a_home_from_before_kafkas_logins_gets_them_and_keeps_the_rest(places: Places) -> None:
+    made = asdict(load_or_create(places))
+    older = {name: value for name, value in made.items() if not name.startswith("kafka_") or "cluster" in name}
+    places.credentials_file.write_text(json.dumps(older))
+    now = asdict(load_or_create(places))
+    assert older.items() <= now.items()
+    fresh = [now[name] for name in now.keys() - older.keys()]
+    assert len(fresh) == len(set(fresh)) == 4
+    assert all(fresh)
+    assert places.credentials_file.stat().st_mode & 0o777 == 0o600
+    assert asdict(load_or_create(places)) == now, "made once"
+
+
+def test_a_deleted_password_is_made_anew_and_an_empty_one_refused(places: Places) -> None:
+    made = asdict(load_or_create(places))
+    places.credentials_file.write_text(json.dumps({k: v for k, v in made.items() if k != "kafka_flink_password"}))
+    now = asdict(load_or_create(places))
+    assert [name for name in made if made[name] != now[name]] == ["kafka_flink_password"]
+    places.credentials_file.write_text(json.dumps({**made, "kafka_flink_password": ""}))
+    with pytest.raises(PipelineError, match="unknown kafka_flink_password:"):
+        load_or_create(places)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,55 @@ def test_each_broker_has_its_own_place_and_knows_all_three(setting: Setting) -> 
         assert set(re.findall(r"//([\d.]+):", node["listeners"])) == {"127.0.0.1"}
         assert (node["min.insync.replicas"], node["unclean.leader.election.enable"]) == ("2", "false")
         assert node["auto.create.topics.enable"] == "false"
+
+
+def test_a_broker_lets_nobody_in_without_a_login_and_nobody_do_what_no_rule_allows(setting: Setting) -> None:
+    for node in (_properties(setting, node) for node in kafka.NODES):
+        protocols = dict(pair.split(":") for pair in node["listener.security.protocol.map"].split(","))
+        listeners = {listener.split(":")[0] for listener in node["listeners"].split(",")}
+        assert set(protocols) == listeners
+        assert set(protocols.values()) == {"SASL_PLAINTEXT"}
+        assert node["authorizer.class.name"] == "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+        assert node["allow.everyone.if.no.acl.found"] == "false"
+        assert node["super.users"] == "User:broker"
+
+
+def test_a_brokers_own_password_is_the_only_one_in_its_configuration(setting: Setting) -> None:
+    for number in kafka.NODES:
+        node = _properties(setting, number)
+        assert set(re.findall(r"user_(\w+)=", str(node))) == {"broker"}
+        assert set(re.findall(r"secret-\w+", str(node))) == {"secret-kafka_broker_password"}
+
+
+def test_each_part_holds_no_login_to_kafka_but_its_own(setting: Setting) -> None:
+    held = {
+        name: set(re.findall(r"secret-kafka_(\w+)_password", f"{part.command}{part.environment}{part.files}"))
+        for name, part in assembly.parts(setting).items()
+    }
+    flinks = ("jobmanager", "taskmanager-1", "taskmanager-2", "gateway")
+    wanted = {name: {"flink"} for name in flinks} | {name: {"broker"} for name in kafka.NAMES}
+    wanted |= {name: {"airflow"} for name in held if name.startswith("airflow-")} | {"ingester": {"ingester"}}
+    assert {name: logins for name, logins in held.items() if logins} == wanted
+
+
+def test_no_password_stands_on_a_command_line(setting: Setting) -> None:
+    commands = {name: str(part.command) for name, part in assembly.parts(setting).items()}
+    assert not [name for name, command in commands.items() if re.search(r"secret-\w+_password", command)]
+
+
+def test_flinks_login_stands_in_a_file_of_its_own_and_not_among_its_settings(setting: Setting) -> None:
+    assert "kafka_flink_password" not in flink.config(setting)
+    (login,) = re.findall(r"-Djava.security.auth.login.config=(\S+)", flink.config(setting))
+    for part in flink.parts(setting):
+        text = part.files[Path(login)]
+        assert 'username="flink"' in text
+        assert 'password="secret-kafka_flink_password"' in text
+
+
+def test_kafka_is_told_a_password_for_each_principal_of_the_contract(setting: Setting) -> None:
+    principals = tomllib.loads(setting.contract.read_text(encoding="utf-8"))["access"]
+    assert set(kafka.SERVICES) == set(principals)
+    assert all(setting.kafka_password(name) for name in principals)
 
 
 def test_a_path_with_korean_letters_is_read_by_kafka_as_it_is(setting: Setting, tmp_path: Path) -> None:

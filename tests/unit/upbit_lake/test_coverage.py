@@ -37,6 +37,7 @@ from upbit_lake.record_check import (
     dead_letter_place,
     fate,
 )
+from upbit_lake.settings import KafkaLogin
 from upbit_lake.table_columns import table_columns
 from upbit_lake.topic_offsets import PartitionOffsets, TopicOffsets, source_ended
 from upbit_lake.verdicts import Gap, Status, VerdictStore, Window
@@ -233,14 +234,14 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     lake.trades([trade(10, 0, 0), trade(12, 0, 2)])
     records = {n: replace(record({**TRADE, "sequential_id": 10 + n}), partition=0, offset=n) for n in range(4)}
 
-    def read(_servers: str, _topic: str, ranges: Sequence[Range]) -> Iterator[Record]:
+    def read(_kafka: KafkaLogin, _topic: str, ranges: Sequence[Range]) -> Iterator[Record]:
         return (records[n] for wanted in ranges for n in range(wanted.start, wanted.end))
 
     monkeypatch.setattr(coverage_audit, "read_records", read)
     moments = iter(range(0, 1000, 100))
     store = cast(VerdictStore, Store())
     auditor = coverage_audit.Auditor(
-        contract, "trade", lake.reader, store, "", clock=lambda: next(moments), sleep=lambda _: None
+        contract, "trade", lake.reader, store, KafkaLogin(""), clock=lambda: next(moments), sleep=lambda _: None
     )
     states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}
     state = LakeState(states, {}, {"upbit-trade": topic((0, 4, 4))}, None, datetime.now(UTC), 120)

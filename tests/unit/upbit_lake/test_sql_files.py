@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from upbit_lake.contract import load_contract
 from upbit_lake.lake_session import Startup, source_statements
-from upbit_lake.settings import Settings
+from upbit_lake.settings import KafkaLogin, Settings
 from upbit_lake.sql_files import RawSql, SqlFileError, load_statements, render, split_statements, sql_variables
+from upbit_lake.topic_offsets import GROUP_PREFIX
 
 SETTINGS = Settings.from_environment({"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s", "CATALOG_PASSWORD": "it's"})
 STATEMENT_SET = (
@@ -84,3 +86,19 @@ def test_the_tables_take_their_bounds_from_the_contract() -> None:
         (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", variables)
         assert "'snapshot.time-retained' = '7 h'" in ddl
         assert "'target-file-size' = '9mb'" in ddl
+
+
+def test_the_sources_name_the_kind_of_login_and_never_the_password() -> None:
+    login = KafkaLogin("k:1", "SASL_PLAINTEXT", "SCRAM-SHA-512", "airflow", "hidden")
+    statements = source_statements(load_contract(), replace(SETTINGS, kafka=login), Startup())
+    assert len(statements) == 4
+    for statement in statements:
+        assert "'properties.security.protocol' = 'SASL_PLAINTEXT'" in statement
+        assert "'properties.sasl.mechanism' = 'SCRAM-SHA-512'" in statement
+        assert "hidden" not in statement
+
+
+def test_flink_is_allowed_to_read_every_group_that_a_source_names() -> None:
+    for statement in source_statements(load_contract(), SETTINGS, Startup()):
+        (group,) = re.findall(r"'properties.group.id' = '([^']+)'", statement)
+        assert group.startswith(GROUP_PREFIX)

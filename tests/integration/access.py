@@ -1,0 +1,25 @@
+"""Rights of a test's own topics, known to every broker when the test goes on."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from confluent_kafka.admin import AdminClient
+
+from tests.home import Home
+from tests.waiting import until
+from upbit_lake.contract import Contract
+from upbit_lake.kafka_access import found_rights, grant, wanted_rights
+
+
+def grant_rights(home: Home, contract: Contract) -> None:
+    """What `up` does for the repository's contract. A broker learns of a right a moment after it was granted."""
+    wanted, login = wanted_rights(contract), home.setting.kafka_client()
+    grant(home.kafka_admin, wanted)
+
+    def knows(server: str) -> bool:
+        # A new client asks the broker that it was given, for it knows no other yet.
+        return wanted <= found_rights(AdminClient({**login, "bootstrap.servers": server, "log_level": 0}))
+
+    for server in login["bootstrap.servers"].split(","):
+        until(f"{server} knows the rights", partial(knows, server), 30, 0.2)

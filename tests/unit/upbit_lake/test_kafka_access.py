@@ -1,0 +1,82 @@
+"""Rights in Kafka: what the contract grants, and how a difference is told."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from upbit_lake.contract import Contract, ContractError, parse_contract
+from upbit_lake.kafka_access import differences, wanted_rights
+
+STREAMS = ("upbit-orderbook", "upbit-ticker", "upbit-trade")
+
+
+def granted(contract: Contract, principal: str) -> set[tuple[str, str, str, str]]:
+    """(resource, name, how the name is meant, operation)."""
+    rights: set[Any] = wanted_rights(contract)
+    return {
+        (r.restype.name, r.name, r.resource_pattern_type.name, r.operation.name)
+        for r in rights
+        if r.principal == f"User:{principal}"
+    }
+
+
+def test_the_ingester_writes_the_topics_and_does_nothing_else(contract: Contract) -> None:
+    topics = (*STREAMS, "upbit-dead-letter")
+    assert granted(contract, "ingester") == {("TOPIC", name, "LITERAL", "WRITE") for name in topics}
+
+
+def test_flink_reads_the_topics_and_its_groups_and_does_nothing_else(contract: Contract) -> None:
+    topics = {("TOPIC", name, "LITERAL", "READ") for name in (*STREAMS, "upbit-dead-letter")}
+    assert granted(contract, "flink") == topics | {("GROUP", "upbit-lake-", "PREFIXED", "READ")}
+
+
+def test_the_control_plane_writes_dead_letters_only_and_grants_nothing(contract: Contract) -> None:
+    rights = granted(contract, "airflow")
+    assert {name for _, name, _, operation in rights if operation == "WRITE"} == {"upbit-dead-letter"}
+    assert {operation for kind, _, _, operation in rights if kind == "BROKER"} == {"DESCRIBE"}
+    assert "DELETE" not in {operation for *_, operation in rights}
+
+
+def test_a_new_stream_needs_no_right_of_its_own(contract: Contract) -> None:
+    more = replace(contract, topics={**contract.topics, "upbit-new": contract.topics["upbit-trade"]})
+    added = wanted_rights(more) - wanted_rights(contract)
+    principals: set[Any] = {right.principal for right in added}
+    assert principals == {"User:ingester", "User:flink", "User:airflow"}
+    assert {right.name for right in added} == {"upbit-new"}
+
+
+def one(contract: Contract, operation: str) -> Any:
+    rights: set[Any] = wanted_rights(contract)
+    return next(
+        right
+        for right in rights
+        if (right.principal, right.name, right.operation.name) == ("User:ingester", "upbit-trade", operation)
+    )
+
+
+def test_what_is_missing_and_what_is_too_much_is_named(contract: Contract) -> None:
+    wanted = wanted_rights(contract)
+    write = one(contract, "WRITE")
+    reads = replace(contract, access={"ingester": replace(contract.access["ingester"], topics=frozenset({"read"}))})
+    told = differences(contract, (wanted - {write}) | {one(reads, "READ")})
+    assert str(told["ingester"]) == "may not write topic upbit-trade, may read topic upbit-trade"
+    assert not told["ingester"].new
+    assert {str(told[name]) for name in ("flink", "airflow")} == {""}
+
+
+def test_a_principal_without_any_right_is_new_and_strangers_are_not_judged(contract: Contract) -> None:
+    stranger = replace(contract, access={"ui": replace(contract.access["flink"], name="ui")})
+    told = differences(contract, wanted_rights(stranger))
+    assert set(told) == {"ingester", "flink", "airflow"}
+    assert all(difference.new and not difference.extra for difference in told.values())
+
+
+def test_an_unknown_operation_is_refused_by_its_principal(contract: Contract) -> None:
+    data = tomllib.loads((contract.root / "pipeline.toml").read_text(encoding="utf-8"))
+    data["access"]["flink"]["topics"] = ["raed"]
+    with pytest.raises(ContractError, match=r"access\.flink: unknown operation 'raed'; did you mean 'read'"):
+        parse_contract(data)
