@@ -10,7 +10,7 @@ from local.errors import PipelineError
 
 Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
-SUITES = ("all", "lint", "dags", "unit", "integration", "e2e", "nightly")
+SUITES = ("all", "lint", "dags", "unit", "integration", "e2e", "compose", "nightly")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +53,8 @@ def _parser() -> _Parser:
     test = _add(commands, "test", "install what tests need and run them")
     test.add_argument("suite", nargs="?", default="all", choices=SUITES, help="default: all that CI runs")
     _add_bench(commands)
+    parts = _add(commands, "install", "install parts, start nothing")
+    parts.add_argument("names", nargs="*", metavar="PART", help="default: all that up needs")
     _add(commands, "lock", "resolve every requirement again (maintainers)")
     return parser
 

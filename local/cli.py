@@ -83,6 +83,13 @@ def _bench(places: Places, options: argparse.Namespace, console: Console) -> int
     return 0
 
 
+def _install(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local.install import install, parts_named
+
+    install(places, parts_named(places, options.names), console)
+    return 0
+
+
 def _lock(places: Places, _: argparse.Namespace, console: Console) -> int:
     from local.locking import lock_everything
 
@@ -106,5 +113,6 @@ _COMMANDS: dict[str, Command] = {
     "logs": _logs,
     "test": _test,
     "bench": _bench,
+    "install": _install,
     "lock": _lock,
 }

@@ -79,6 +79,15 @@ def parts_to_test(places: Places) -> list[Installable]:
     return [_venv(places, "tests", places.repository / "tests" / "requirements.lock")]
 
 
+def parts_named(places: Places, names: list[str]) -> list[Installable]:
+    """These of the parts that `up` needs, all without a name. Raises PipelineError for a name that is none of them."""
+    known = {part.name: part for part in parts_to_run(places)}
+    for name in names:
+        if name not in known:
+            raise PipelineError(f"no part {name!r} is installed here: there are {', '.join(known)}")
+    return [known[name] for name in names or known]
+
+
 def part_of_the_peer(places: Places) -> Installable:
     """What `bench` compares the ingester with."""
     return _venv(places, "cryptofeed", places.repository / "local" / "bench" / "cryptofeed" / "requirements.lock")

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from local.part import Part
+from local.ports import LOOPBACK
 from local.setting import Setting
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
@@ -82,7 +83,7 @@ def config(setting: Setting) -> str:
     template = Template((setting.places.repository / "flink" / "config.yaml").read_text())
     return template.substitute(
         setting.s3_environment,
-        HOST="127.0.0.1",
+        **dict.fromkeys(("HOST", "JOBMANAGER_HOST", "BIND_HOST"), LOOPBACK),
         REST_PORT=setting.ports["flink_rest"],
         RPC_PORT=setting.ports["flink_rpc"],
         GATEWAY_PORT=setting.ports["gateway"],
