@@ -1,13 +1,16 @@
-"""Health check of a container: `python health.py URL` is 0 when the address answers.
+"""Health check of a container: `python health.py ADDRESS` is 0 when it answers, 1 and one line when not.
 
-http://… must answer 200, tcp://host:port must accept. Asked on the same network: no proxy, and one line when it fails.
+http://… must say 200, tcp://host:port must accept; no proxy is asked. $NAME comes from the container's environment,
+@FILE holds the address.
 """
 
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 PATIENCE_S = 4
@@ -26,7 +29,9 @@ def answers(address: str) -> bool:
 
 
 if __name__ == "__main__":
+    given = os.path.expandvars(sys.argv[1])
     try:
-        sys.exit(not answers(sys.argv[1]))
+        address = Path(given[1:]).read_text() if given.startswith("@") else given
+        sys.exit(not answers(address))
     except (OSError, http.client.HTTPException) as error:
-        sys.exit(f"{sys.argv[1]}: {error}")
+        sys.exit(f"{given}: {error}")

@@ -25,7 +25,11 @@ DEFAULTS = {
     "GATEWAY_PORT": "8083",
 }
 # As the scripts of Flink expect them.
-LOG_FILES = {"log4j.properties": "log4j-console.properties", "log4j-client.properties": "log4j-cli.properties"}
+FILES = {
+    "log4j.properties": "log4j-console.properties",
+    "log4j-client.properties": "log4j-cli.properties",
+    "zoo.cfg": "zoo.cfg",
+}
 
 # Command line and health address (containers/health.py) of each role.
 ROLES = {
@@ -46,7 +50,7 @@ def configuration(template: str, values: Mapping[str, str], properties: str) -> 
     text = Template(template).substitute(values)
     for key in re.findall(r"^([\w.-]+):", properties, re.MULTILINE):
         text = re.sub(rf"^{re.escape(key)}:.*\n(?:[ \t].*\n)*", "", text, flags=re.MULTILINE)
-    return f"{text}{properties.strip()}\n"
+    return f"{text.rstrip()}\n{properties.strip()}".rstrip() + "\n"
 
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> str:
@@ -56,18 +60,17 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> str:
     values = {**DEFAULTS, **environment, "HOST": socket.gethostname(), "TMP": str(temporary), "CONF": str(conf)}
     role = arguments[0] if arguments else ""
     try:
-        if role != "zookeeper":
-            config = configuration((HERE / "config.yaml").read_text(), values, environment.get("FLINK_PROPERTIES", ""))
-        else:
-            config = ""
+        # ZooKeeper has a file of its own, and needs no key of the store.
+        text = "" if role == "zookeeper" else (HERE / "config.yaml").read_text()
+        config = configuration(text, values, environment.get("FLINK_PROPERTIES", ""))
         os.umask(0o077)
         conf.mkdir(parents=True, exist_ok=True)
         (conf / "config.yaml").write_text(config)
-        for source, target in {**LOG_FILES, "zoo.cfg": "zoo.cfg"}.items():
+        for source, target in FILES.items():
             shutil.copyfile(HERE / source, conf / target)
         command = arguments
         if role in ROLES:
-            line, health = (Template(text).substitute(values) for text in ROLES[role])
+            line, health = (Template(part).substitute(values) for part in ROLES[role])
             (temporary / "health").write_text(health)
             command = [*line.split(), *arguments[1:]]
         os.execvp(command[0], command)

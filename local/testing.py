@@ -16,8 +16,12 @@ from local.errors import PipelineError
 from local.install import install, parts_to_run, parts_to_test
 from local.places import Places
 
-CODE = ("local", "plugins", "dags", "ingester", "exchange", "sql", "tests")
-TYPED = ("local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "sql/queries", "tests")
+CODE = ("local", "plugins", "dags", "ingester", "exchange", "flink", "containers", "sql", "tests")
+TYPED = (
+    "local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "flink", "containers",
+    "sql/queries", "tests",
+)  # fmt: skip
+DOCKERFILES = ("exchange", "ingester", "flink", "containers/airflow", "containers/minio")
 
 # What `all` (and so CI) runs, in this order.
 ALL = ("lint", "unit", "dags", "integration", "e2e")
@@ -44,6 +48,7 @@ def _lint(places: Places) -> None:
     _run(places, "ruff", "check", *CODE)
     _run(places, "ruff", "format", "--check", *CODE)
     _run(places, "mypy", *TYPED)
+    _run(places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES))
 
 
 def _unit(places: Places) -> None:
@@ -65,6 +70,10 @@ def _end_to_end(places: Places) -> None:
     _pytest(places, "tests/end_to_end", "-m", "not nightly", "-v", "-s")
 
 
+def _compose(places: Places) -> None:
+    _pytest(places, "tests/compose", "-v", "-s")
+
+
 def _nightly(places: Places) -> None:
     _pytest(places, "tests", "-m", "nightly", "-v", "-s")
 
@@ -75,6 +84,7 @@ _SUITES: dict[str, Callable[[Places], None]] = {
     "dags": _dags,
     "integration": _integration,
     "e2e": _end_to_end,
+    "compose": _compose,
     "nightly": _nightly,
 }
 

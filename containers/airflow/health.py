@@ -1,4 +1,4 @@
-"""Health check of Airflow's four processes: 0 when the API server answers and calls this container's process healthy."""
+"""Health check of Airflow's four processes: 0 when the API server answers and says that this one is well."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPONENTS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "trigg
 
 
 def status(command: list[str], api: str) -> str:
-    """"healthy", or what else is said of the process that `command` started. `api` is the execution API's URL.
+    """ "healthy", or what else is said of the process that `command` started. `api` is the execution API's URL.
 
     Raises OSError, HTTPException or ValueError when the API server has no answer.
     """

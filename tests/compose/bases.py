@@ -1,4 +1,4 @@
-"""The public images that ours are built on: pulled where a registry answers, else stand-ins made from Debian's packages.
+"""The public images that ours are built on: pulled where a registry answers, else stand-ins from Debian's packages.
 
 A stand-in has the name of the image it stands in for, and the label STAND_IN that says so. What only a build needs of
 this machine (its certificates, its package indexes) stands in builder images, which no final stage is made from.
@@ -89,7 +89,9 @@ class Bases:
 
     def _debian(self) -> None:
         if not shutil.which("debootstrap") or os.geteuid() != 0:
-            raise NoEngineError(f"no registry has {DEBIAN}, and there is no debootstrap, or no root, to make a stand-in")
+            raise NoEngineError(
+                f"no registry has {DEBIAN}, and there is no debootstrap, or no root, to make a stand-in"
+            )
         with tempfile.TemporaryDirectory() as folder:
             _run("debootstrap", "--variant=minbase", "bookworm", f"{folder}/root")
             for unused in ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists"):
@@ -110,10 +112,13 @@ class Bases:
 
     def _build(self, name: str, dockerfile: str, folder: str | None = None) -> None:
         where = ("--file", "-", folder) if folder else ("-",)
-        self._engine.docker("build", "--quiet", "--network", "host", "--tag", name, *where, stdin=dockerfile)
+        classic = Engine({**self._engine.environment, "DOCKER_BUILDKIT": "0"}, self._engine.origin)
+        classic.docker("build", "--quiet", "--network", "host", "--tag", name, *where, stdin=dockerfile)
 
 
 def _run(*command: str) -> str:
     done = subprocess.run(["nice", "-n", "19", *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-500:]}{done.stderr[-500:]}"
+    assert done.returncode == 0, (
+        f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-500:]}{done.stderr[-500:]}"
+    )
     return done.stdout.strip()

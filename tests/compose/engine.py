@@ -1,6 +1,6 @@
 """A Docker engine for the tests: the one that answers, or Debian's own, started for them and ended after them.
 
-`python -m tests.compose.engine` does the same for a person: it says how to talk to the engine and keeps it until Ctrl-C.
+`python -m tests.compose.engine` does the same for a person: says how to talk to the engine, keeps it until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def _started() -> Iterator[Engine]:
             "nice", "-n", "19", "dockerd", "--host", f"unix://{FOLDER}/docker.sock", "--data-root", f"{FOLDER}/data",
             "--exec-root", f"{FOLDER}/run", "--pidfile", f"{FOLDER}/dockerd.pid",
         ]  # fmt: skip
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True) as child:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        ) as child:
             try:
                 _wait(started, child)
                 yield started
