@@ -164,7 +164,7 @@ def test_flink_registers_the_slots_of_a_taskmanager(images: Images, properties: 
             assert _ask(gateway, "8083/info")["version"] == "2.0.2"
             rendered = jobmanager.run("cat", "/tmp/flink/conf/config.yaml")
             assert "s3.endpoint: http://s3:9000" in rendered
-            assert rendered.endswith(properties)
+            assert rendered.endswith(properties.strip())
             in_zookeeper = zookeeper.run("sh", "-c", "grep -rlac leader/rest_server /var/lib/zookeeper || true")
             assert bool(in_zookeeper) == bool(properties)
 
