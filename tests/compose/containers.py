@@ -19,6 +19,7 @@ HARDENED = (
 )  # fmt: skip
 # Containers have the least share of the CPU (engine.py): beside a busy neighbour they start slowly.
 HEALTHY_S = 900
+STOP_S = 300
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Container:
     def run(self, *command: str) -> str:
         """What a command in it says on stdout. Raises AssertionError when it fails."""
         return self.engine.docker("exec", self.name, *command)
+
+    def stop(self) -> int:
+        """Asks it to end and returns its exit code: 137 when it had to be killed."""
+        self.engine.docker("stop", "--time", str(STOP_S), self.name)
+        return int(self.state["ExitCode"])
 
     def address(self, port: int) -> str:
         """host:port on this machine of a published port."""

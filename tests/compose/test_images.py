@@ -20,6 +20,8 @@ from tests.waiting import until
 pytestmark = [pytest.mark.compose, pytest.mark.nightly]
 
 USER = "10001:10001"
+SPOOL_NOT_EMPTY = 1
+ENDED_BY_SIGTERM = 143
 PYTHON_IMAGES = ("exchange", "ingester", "flink", "airflow")
 # What installs or compiles.
 TOOLS = ("pip", "pip3", "uv", "easy_install", "gcc", "cc", "g++", "make", "go", "javac")
@@ -85,6 +87,7 @@ def test_the_exchange_serves(images: Images) -> None:
         markets = requests.get(f"http://{exchange.address(18070)}/v1/market/all", timeout=30).json()
         assert len(markets) == 3
         assert exchange.run("id", "-u") == "10001"
+        assert exchange.stop() == 0
 
 
 def test_the_ingester_says_in_one_line_what_is_missing(images: Images) -> None:
@@ -109,6 +112,7 @@ def test_the_ingester_keeps_frames_while_kafka_is_away(images: Images) -> None:
                 ingester.wait_healthy()
                 files = ("find", "/var/lib/ingester", "-type", "f", "-size", "+8k")
                 until("frames in the spool", lambda: ingester.run(*files), 300)
+                assert ingester.stop() == SPOOL_NOT_EMPTY
 
 
 def test_minio_keeps_an_object(images: Images) -> None:
@@ -130,6 +134,7 @@ def test_minio_keeps_an_object(images: Images) -> None:
         s3.create_bucket(Bucket="lake")
         s3.put_object(Bucket="lake", Key="a", Body=b"bytes")
         assert s3.get_object(Bucket="lake", Key="a")["Body"].read() == b"bytes"
+        assert minio.stop() == 0
 
 
 def test_flink_says_in_one_line_what_is_missing(images: Images) -> None:
@@ -167,6 +172,8 @@ def test_flink_registers_the_slots_of_a_taskmanager(images: Images, properties: 
             assert rendered.endswith(properties.strip())
             in_zookeeper = zookeeper.run("sh", "-c", "grep -rlac leader/rest_server /var/lib/zookeeper || true")
             assert bool(in_zookeeper) == bool(properties)
+            ended = {container.stop() for container in (gateway, taskmanager, jobmanager, zookeeper)}
+            assert ended <= {0, ENDED_BY_SIGTERM}
 
 
 def test_airflow_has_its_dags(images: Images) -> None:
