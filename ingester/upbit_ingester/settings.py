@@ -15,7 +15,13 @@ from upbit_ingester.frames import STRUCTS
 MIB = 1024 * 1024
 
 # Names that other parts of the pipeline read; they may stand in our environment too.
-_OTHERS = ("INGESTER_URL", "INGESTER_CONTROL", "INGESTER_SUPERVISOR_SOCKET", "INGESTER_PROCESS")
+_OTHERS = (
+    "INGESTER_URL",
+    "INGESTER_CONTROL",
+    "INGESTER_SUPERVISOR_SOCKET",
+    "INGESTER_DOCKER_URL",
+    "INGESTER_PROCESS",
+)
 _OURS = (
     "UPBIT_WEBSOCKET_URL",
     "UPBIT_REST_URL",

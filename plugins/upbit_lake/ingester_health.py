@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from upbit_lake.ingester_control import ProcessState
+from upbit_lake.process_control import ProcessState
 
 # A process needs a moment between its start and its first answer.
 START_GRACE_S = 30.0

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import requests
 
-from upbit_lake.ingester_control import IngesterControl
 from upbit_lake.ingester_health import Counters, Observation, parse_counters
+from upbit_lake.process_control import IngesterControl
 
 PROBE_TIMEOUT_S = 5.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from upbit_lake.ingester_control import ControlError, IngesterControl
 from upbit_lake.ingester_probe import livez
+from upbit_lake.process_control import ControlError, IngesterControl
 
 LIVE_TIMEOUT_S = 60.0
 POLL_S = 0.3

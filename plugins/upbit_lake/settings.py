@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from upbit_lake.contract import CONTRACT_FILE
 
-INGESTER_CONTROLS = ("supervisor",)
+INGESTER_CONTROLS = ("supervisor", "docker")
 PLAINTEXT = "PLAINTEXT"
 KAFKA_PROTOCOLS = (PLAINTEXT, "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
@@ -72,6 +72,7 @@ class Settings:
     ingester_url: str
     ingester_control: str
     ingester_supervisor_socket: str
+    ingester_docker_url: str
     ingester_process: str
     contract_path: Path
 
@@ -93,6 +94,7 @@ class Settings:
             ingester_url=_url(env, "INGESTER_URL", "http://127.0.0.1:18090"),
             ingester_control=_choice(env, "INGESTER_CONTROL", INGESTER_CONTROLS),
             ingester_supervisor_socket=env.get("INGESTER_SUPERVISOR_SOCKET", ""),
+            ingester_docker_url=_url(env, "INGESTER_DOCKER_URL", "http://socket-proxy:2375"),
             ingester_process=env.get("INGESTER_PROCESS") or "ingester",
             contract_path=Path(env.get("PIPELINE_CONTRACT") or CONTRACT_FILE),
         )

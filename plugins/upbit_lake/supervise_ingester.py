@@ -11,10 +11,10 @@ from typing import Any
 from upbit_lake import alarms, budget, ingester_gaps
 from upbit_lake.contract import Budget
 from upbit_lake.control_db import Connection
-from upbit_lake.ingester_control import ControlError, IngesterControl
 from upbit_lake.ingester_health import Counters, Judgement, Verdict, judge
 from upbit_lake.ingester_probe import observe
 from upbit_lake.ingester_reconcile import wait_live
+from upbit_lake.process_control import ControlError, IngesterControl
 
 log = logging.getLogger(__name__)
 

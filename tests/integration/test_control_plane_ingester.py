@@ -19,9 +19,10 @@ from tests.waiting import until
 from upbit_lake import alarms
 from upbit_lake.contract import Budget
 from upbit_lake.control_db import Connection, connect
-from upbit_lake.ingester_control import ControlError, SupervisorControl
 from upbit_lake.ingester_reconcile import ensure_running
+from upbit_lake.process_control import ControlError
 from upbit_lake.supervise_ingester import SUBJECT, Memory, supervise_ingester
+from upbit_lake.supervisor_control import SupervisorControl
 from upbit_lake.verdicts import IngesterGap, VerdictStore
 
 pytestmark = pytest.mark.engines

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from upbit_lake.ingester_control import ControlError, ProcessState, ingester_control, process_state
+from upbit_lake.ingester_control import ingester_control
 from upbit_lake.ingester_health import Counters, Observation, Verdict, judge, parse_counters
+from upbit_lake.process_control import ControlError, ProcessState
 from upbit_lake.settings import Settings
+from upbit_lake.supervisor_control import process_state
 
 RUNS = ProcessState(True, "RUNNING", 500.0)
 BEFORE = Counters(received={"trade": 100}, handled={"trade": 100})
