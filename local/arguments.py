@@ -55,6 +55,8 @@ def _parser() -> _Parser:
     _add_bench(commands)
     parts = _add(commands, "install", "install parts, start nothing")
     parts.add_argument("names", nargs="*", metavar="PART", help="default: all that up needs")
+    made = _add(commands, "secrets", "make the containers' secrets (.env), or add those that are missing")
+    made.add_argument("--exchange", action="store_true", help="their source is the local exchange, not the live one")
     _add(commands, "lock", "resolve every requirement again (maintainers)")
     return parser
 

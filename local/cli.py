@@ -104,6 +104,13 @@ def _setting(places: Places) -> Setting:
     return assembly.setting(places, chosen)
 
 
+def _secrets(places: Places, options: argparse.Namespace, console: Console) -> int:
+    from local.dot_env import write
+
+    console.print(write(places.repository / ".env", exchange=options.exchange))
+    return 0
+
+
 _COMMANDS: dict[str, Command] = {
     "up": _up,
     "down": _down,
@@ -115,4 +122,5 @@ _COMMANDS: dict[str, Command] = {
     "bench": _bench,
     "install": _install,
     "lock": _lock,
+    "secrets": _secrets,
 }

@@ -37,7 +37,9 @@ class Credentials:
     kafka_airflow_password: str
 
 
-def _generate() -> Credentials:
+def generate() -> Credentials:
+    """New ones, of this machine's own randomness."""
+
     def token() -> str:
         return secrets.token_hex(16)
 
@@ -67,7 +69,7 @@ def load_or_create(places: Places) -> Credentials:
     if not path.exists():
         if places.source_file.exists():
             raise PipelineError(f"{path} is gone, its home needs it: restore it, or `./pipeline down --purge`")
-        return _write(path, _generate())
+        return _write(path, generate())
     text = _read(path)
     found = parse(path, text)
     return found if asdict(found) == json.loads(text) else _write(path, found)
@@ -85,7 +87,7 @@ def parse(path: Path, text: str) -> Credentials:
     names = [f.name for f in fields(Credentials)]
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise PipelineError(f"{path} is no table of texts: {cure}")
-    values = {name: secret for name, secret in asdict(_generate()).items() if name in _MADE_WHEN_MISSING} | values
+    values = {name: secret for name, secret in asdict(generate()).items() if name in _MADE_WHEN_MISSING} | values
     wrong = [name for name in names if not values.get(name)] or sorted(set(values) - set(names))
     if wrong:
         raise PipelineError(f"{path}: empty, missing or unknown {', '.join(wrong)}: {cure}")
@@ -102,13 +104,18 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, credentials: Credentials) -> Credentials:
+    write_whole(path, json.dumps(asdict(credentials), indent=1))
+    return credentials
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that only its owner reads; another one in its place is there until this one is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
+    temporary = path.with_name(f"{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as handle:
-        json.dump(asdict(credentials), handle, indent=1)
+        handle.write(text)
         handle.flush()
         os.fsync(descriptor)
     temporary.replace(path)
-    return credentials
