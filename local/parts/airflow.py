@@ -10,22 +10,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from local import dot_env
 from local.errors import PipelineError, last_words
 from local.part import Part
 from local.parts.flink import get_json
+from local.places import Places
 from local.ports import LOOPBACK
 from local.setting import Setting
-from local.supervision import socket_path, write_private
+from local.supervision import socket_path
 from local.surroundings import for_parts
 
 USER = "admin"
 _MIGRATION = threading.Lock()
-
-# name -> (slots, what it is for)
-POOLS = {
-    "flink_batch": (1, "one batch job at a time: one of the four slots is free for it"),
-    "supervision": (2, "supervising tasks never wait behind long ones"),
-}
 
 
 def parts(setting: Setting) -> list[Part]:
@@ -70,6 +66,7 @@ def environment(setting: Setting) -> dict[str, str]:
         "extra": {"endpoint_url": ports.url("s3"), "region_name": "us-east-1"},
     }
     return {
+        **dot_env.values((_shared(places) / "airflow.env").read_text()),
         **setting.service_environment,
         "INGESTER_CONTROL": "supervisor",
         "INGESTER_SUPERVISOR_SOCKET": str(socket_path(places)),
@@ -80,28 +77,22 @@ def environment(setting: Setting) -> dict[str, str]:
         "AIRFLOW_HOME": str(places.home / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(places.repository / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(places.repository / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__FERNET_KEY": credentials.airflow_fernet_key,
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(places.conf / "airflow" / "passwords.json"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": setting.database_url("airflow", "postgresql+psycopg2"),
         "AIRFLOW__API__HOST": LOOPBACK,
         "AIRFLOW__API__PORT": str(ports["airflow"]),
         "AIRFLOW__API__BASE_URL": api,
-        "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__SECRET_KEY": credentials.airflow_secret_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": credentials.airflow_jwt_secret,
-        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
-        "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "10",
-        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "10",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(places.logs / "airflow"),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
+
+
+def _shared(places: Places) -> Path:
+    """What Airflow is given in a container too."""
+    return places.repository / "containers" / "airflow"
 
 
 def _answers(setting: Setting) -> bool:
@@ -124,16 +115,12 @@ def _migrate(setting: Setting) -> None:
 
 def _migrate_once(setting: Setting) -> None:
     places = setting.places
-    lock = (places.repository / "requirements.lock").read_bytes()
-    wanted = hashlib.sha256(lock + json.dumps(POOLS).encode()).hexdigest()
+    pools = _shared(places) / "pools.json"
+    lock = places.repository / "requirements.lock"
+    wanted = hashlib.sha256(lock.read_bytes() + pools.read_bytes()).hexdigest()
     stamp = places.data / "airflow.migrated"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    pools = places.conf / "airflow" / "pools.json"
-    write_private(
-        pools,
-        json.dumps({n: {"slots": s, "description": d, "include_deferred": False} for n, (s, d) in POOLS.items()}),
-    )
     for arguments in (("db", "migrate"), ("pools", "import", str(pools))):
         command = [str(places.venv("airflow") / "bin" / "airflow"), *arguments]
         seen = {**for_parts(os.environ), **environment(setting)}

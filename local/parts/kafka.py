@@ -19,9 +19,6 @@ NODES = (1, 2, 3)
 SERVICES = ("ingester", "flink", "airflow")  # who logs in; what each may do stands in the contract
 NAMES = tuple(f"kafka-{node}" for node in NODES)
 
-# The dead-letter topic takes the largest frame that the socket accepts (8 MiB) with its headers.
-LARGEST_MESSAGE_BYTES = 9 * 2**20
-
 
 def parts(setting: Setting) -> list[Part]:
     return [_broker(setting, node) for node in NODES]
@@ -86,70 +83,27 @@ def grant_access(setting: Setting) -> None:
 
 
 def _properties(setting: Setting, node: int) -> str:
-    ports = setting.ports
+    """The file that containers are given too, and what differs from broker to broker."""
+    ports, places = setting.ports, setting.places
     broker, controller = ports[f"kafka_{node}"], ports[f"controller_{node}"]
     voters = ",".join(f"{n}@{LOOPBACK}:{ports[f'controller_{n}']}" for n in NODES)
+    plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    password = setting.kafka_password(BROKER)
+    own = f'{plain} username="{BROKER}" password="{password}" user_{BROKER}="{password}";'
     return "\n".join(
         [
-            "process.roles=broker,controller",
+            (places.repository / "containers" / "kafka" / "server.properties").read_text(),
             f"node.id={node}",
             f"controller.quorum.voters={voters}",
             f"listeners=CLIENT://{LOOPBACK}:{broker},CONTROLLER://{LOOPBACK}:{controller}",
             f"advertised.listeners=CLIENT://{LOOPBACK}:{broker}",
-            "inter.broker.listener.name=CLIENT",
-            "controller.listener.names=CONTROLLER",
-            *_access(setting),
+            f"listener.name.controller.plain.sasl.jaas.config={own}",
+            f"listener.name.client.plain.sasl.jaas.config={own}",
             # Kafka reads the file as Latin-1: other letters of a path are escaped, as JSON does it.
-            f"log.dirs={json.dumps(str(setting.places.data / f'kafka-{node}'))[1:-1]}",
-            "num.partitions=3",
-            "default.replication.factor=3",
-            "min.insync.replicas=2",
-            "unclean.leader.election.enable=false",
-            "offsets.topic.replication.factor=3",
-            # A local cluster has few groups: 50 partitions of offsets would be 150 open logs.
-            "offsets.topic.num.partitions=3",
-            "transaction.state.log.replication.factor=3",
-            "transaction.state.log.min.isr=2",
-            "transaction.state.log.num.partitions=3",
-            "share.coordinator.state.topic.replication.factor=3",
-            "share.coordinator.state.topic.min.isr=2",
-            "group.initial.rebalance.delay.ms=0",
-            "auto.create.topics.enable=false",
-            f"message.max.bytes={LARGEST_MESSAGE_BYTES}",
-            f"replica.fetch.max.bytes={LARGEST_MESSAGE_BYTES}",
-            # Retention deletes whole segments: what a partition may hold beyond its bound.
-            "log.segment.bytes=67108864",
-            "log.cleaner.dedupe.buffer.size=16777216",
-            "num.network.threads=2",
-            "num.io.threads=4",
+            f"log.dirs={json.dumps(str(places.data / f'kafka-{node}'))[1:-1]}",
             "",
         ]
     )
-
-
-def _access(setting: Setting) -> list[str]:
-    """Everybody logs in, nobody may do what no rule allows.
-
-    SCRAM users lie in the cluster's metadata, which controllers and brokers can only read once they have logged in to
-    each other: these log in with the password of their own configuration (PLAIN), and PLAIN knows nobody else.
-    """
-    password = setting.kafka_password(BROKER)
-    modules = "org.apache.kafka.common.security"
-    plain = f"{modules}.plain.PlainLoginModule required"
-    own = f'{plain} username="{BROKER}" password="{password}" user_{BROKER}="{password}";'
-    return [
-        "listener.security.protocol.map=CONTROLLER:SASL_PLAINTEXT,CLIENT:SASL_PLAINTEXT",
-        "sasl.mechanism.controller.protocol=PLAIN",
-        "sasl.mechanism.inter.broker.protocol=PLAIN",
-        "listener.name.controller.sasl.enabled.mechanisms=PLAIN",
-        f"listener.name.controller.plain.sasl.jaas.config={own}",
-        "listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN",
-        f"listener.name.client.plain.sasl.jaas.config={own}",
-        f"listener.name.client.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLoginModule required;",
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "allow.everyone.if.no.acl.found=false",
-        f"super.users=User:{BROKER}",
-    ]
 
 
 _LOGGING = """Configuration:

@@ -24,7 +24,7 @@ from local.source import Source
 def _properties(setting: Setting, node: int) -> dict[str, str]:
     files = kafka.parts(setting)[node - 1].files
     text = next(text for path, text in files.items() if path.suffix == ".properties")
-    return dict(line.split("=", 1) for line in text.splitlines() if line)
+    return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def test_flink_listens_on_this_machine_only_and_takes_no_jobs_from_the_web(setting: Setting) -> None:
