@@ -2,7 +2,8 @@
 
 Flink's configuration is config.yaml beside this file, the local way's own, filled in from the environment: S3_ENDPOINT,
 S3_ACCESS_KEY and S3_SECRET_KEY are required, DEFAULTS has the rest. The lines of FLINK_PROPERTIES (`key: value`) come
-after it and replace what it says of the same key. It is written below FLINK_TMP, never into the image.
+after it and replace what it says of the same key. KAFKA_USERNAME and KAFKA_PASSWORD are its login to Kafka (jaas.conf).
+Both are written below FLINK_TMP, never into the image.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ HERE = Path(__file__).resolve().parent
 DEFAULTS = {
     "JOBMANAGER_HOST": "jobmanager",
     "BIND_HOST": "0.0.0.0",
+    "REST_HOST": "jobmanager",
+    "REST_BIND_HOST": "0.0.0.0",
+    "GATEWAY_BIND_HOST": "0.0.0.0",
     "REST_PORT": "8081",
     "RPC_PORT": "6123",
     "GATEWAY_PORT": "8083",
+    "KAFKA_USERNAME": "",
+    "KAFKA_PASSWORD": "",
 }
 # As the scripts of Flink expect them.
 FILES = {
@@ -33,13 +39,12 @@ FILES = {
 
 # Command line and health address (containers/health.py) of each role.
 ROLES = {
-    "jobmanager": ("jobmanager.sh start-foreground", "http://127.0.0.1:${REST_PORT}/overview"),
+    "jobmanager": ("jobmanager.sh start-foreground", "http://${REST_BIND_HOST}:${REST_PORT}/overview"),
     "taskmanager": (
-        "taskmanager.sh start-foreground -Dtaskmanager.resource-id=${HOST}",
-        # Healthy when its JobManager counts its slots; its own ports say nothing of that.
-        "http://${JOBMANAGER_HOST}:${REST_PORT}/taskmanagers/${HOST}",
+        "taskmanager.sh start-foreground -Dtaskmanager.resource-id=${HOST} -Dtaskmanager.rpc.port=6122",
+        "tcp://127.0.0.1:6122",
     ),
-    "sql-gateway": ("sql-gateway.sh start-foreground", "http://127.0.0.1:${GATEWAY_PORT}/info"),
+    "sql-gateway": ("sql-gateway.sh start-foreground", "http://${GATEWAY_BIND_HOST}:${GATEWAY_PORT}/info"),
     # Not zookeeper.sh: it stays in between, and the signal to stop would end there.
     "zookeeper": ("flink-console.sh zookeeper --zkConfigFile ${CONF}/zoo.cfg --peerId 1", "tcp://127.0.0.1:2181"),
 }
@@ -58,6 +63,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> str:
     temporary = Path(environment["FLINK_TMP"])
     conf = Path(environment["FLINK_CONF_DIR"])
     values = {**DEFAULTS, **environment, "HOST": socket.gethostname(), "TMP": str(temporary), "CONF": str(conf)}
+    values["JAAS"] = f"{conf}/jaas.conf"
     role = arguments[0] if arguments else ""
     try:
         # ZooKeeper has a file of its own, and needs no key of the store.
@@ -66,6 +72,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> str:
         os.umask(0o077)
         conf.mkdir(parents=True, exist_ok=True)
         (conf / "config.yaml").write_text(config)
+        (conf / "jaas.conf").write_text(Template((HERE / "jaas.conf").read_text()).substitute(values))
         for source, target in FILES.items():
             shutil.copyfile(HERE / source, conf / target)
         command = arguments

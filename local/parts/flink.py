@@ -83,7 +83,9 @@ def config(setting: Setting) -> str:
     template = Template((setting.places.repository / "flink" / "config.yaml").read_text())
     return template.substitute(
         setting.s3_environment,
-        **dict.fromkeys(("HOST", "JOBMANAGER_HOST", "BIND_HOST"), LOOPBACK),
+        **dict.fromkeys(
+            ("HOST", "JOBMANAGER_HOST", "BIND_HOST", "REST_HOST", "REST_BIND_HOST", "GATEWAY_BIND_HOST"), LOOPBACK
+        ),
         REST_PORT=setting.ports["flink_rest"],
         RPC_PORT=setting.ports["flink_rpc"],
         GATEWAY_PORT=setting.ports["gateway"],

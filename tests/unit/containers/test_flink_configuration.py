@@ -27,5 +27,6 @@ def test_a_value_that_is_missing_is_named() -> None:
 
 
 def test_the_image_knows_every_name_of_the_configuration() -> None:
-    names = set(Template((HERE / "config.yaml").read_text()).get_identifiers())
-    assert names == {*DEFAULTS, *REQUIRED, "HOST", "TMP"}
+    texts = ((HERE / name).read_text() for name in ("config.yaml", "jaas.conf"))
+    names = {name for text in texts for name in Template(text).get_identifiers()}
+    assert names == {*DEFAULTS, *REQUIRED, "HOST", "TMP", "JAAS"}
