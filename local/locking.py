@@ -20,6 +20,7 @@ WITH_DEPENDENCIES = (
     "local/java",
     "local/flink-build",
     "local/bench/cryptofeed",
+    "containers/minio",
     "tests",
 )
 ALONE = ("flink",)

@@ -1,0 +1,94 @@
+"""What docker-compose.yml must hold for every service, told from the file as Compose reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from local.dot_env import values
+from local.places import REPOSITORY
+
+FILE = REPOSITORY / "docker-compose.yml"
+COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SECRET = re.compile(r"PASSWORD|SECRET|_KEY|FERNET|JWT|MINIO_ROOT|CLUSTER_ID")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened_bounded_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] in ("unless-stopped", "on-failure:5")
+    assert {"mem_limit", "pids_limit"} <= service.keys()
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+    assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & service.keys()
+
+
+def test_ports_are_open_to_this_machine_only() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert ports, "nobody can reach Airflow"
+    assert [port for given in ports.values() for port in given if not port.startswith("127.0.0.1:")] == []
+
+
+def test_the_engine_s_socket_is_given_to_its_proxy_only() -> None:
+    mounted = [name for name, service in SERVICES.items() if "docker.sock" in str(service.get("volumes"))]
+    assert mounted == ["socket-proxy"]
+    assert SERVICES["socket-proxy"]["networks"] == ["proxy"]
+    assert members("proxy") == {"socket-proxy", "airflow-scheduler"}
+
+
+def members(network: str) -> set[str]:
+    return {name for name, service in SERVICES.items() if network in service["networks"]}
+
+
+def test_only_airflow_s_scheduler_shares_a_network_with_those_who_command_flink() -> None:
+    assert members("control") == {"jobmanager", "gateway", "airflow-scheduler"}
+
+
+def test_only_who_must_has_a_way_out() -> None:
+    outside = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
+    assert outside == {"edge"}
+    assert members("edge") == {"ingester", "airflow-api"}
+
+
+def test_every_secret_is_required_and_none_has_a_default() -> None:
+    found = re.findall(r"\$\{(\w+)([^}]*)\}", FILE.read_text())
+    secrets = [(name, rest) for name, rest in found if SECRET.search(name)]
+    assert secrets
+    assert {rest for _, rest in secrets} == {":?run ./pipeline secrets"}
+
+
+def test_no_secret_stands_in_the_files() -> None:
+    given = {
+        key: value
+        for service in SERVICES.values()
+        for key, value in (service.get("environment") or {}).items()
+        if SECRET.search(key) and not key.endswith("_FILE")
+    }
+    assert [key for key, value in given.items() if "${" not in str(value)] == []
+    shared = values((REPOSITORY / "containers" / "airflow" / "airflow.env").read_text())
+    assert [key for key in shared if SECRET.search(key)] == []
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, s in SERVICES.items() if "build" not in s and not s["image"].startswith("upbit-")]
+)
+def test_a_public_image_has_a_version(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert re.search(r":\d+(\.\d+)*", image), image
+
+
+def test_whoever_keeps_something_keeps_it_in_a_named_volume() -> None:
+    used = {
+        volume.partition(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if not volume.startswith((".", "/", "$"))
+    }
+    assert used == set(COMPOSE["volumes"])
