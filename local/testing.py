@@ -26,8 +26,8 @@ DOCKERFILES = ("exchange", "ingester", "flink", "containers/airflow", "container
 # What `all` (and so CI) runs, in this order.
 ALL = ("lint", "unit", "dags", "integration", "e2e")
 
-# Suites that need one environment only; the others need engines.
-ALONE = {"lint": "tests", "unit": "tests", "dags": "airflow"}
+# Suites that need one environment only (compose: everything else is in its images); the others need engines.
+ALONE = {"lint": "tests", "unit": "tests", "dags": "airflow", "compose": "tests"}
 
 
 def run_suite(places: Places, suite: str, console: Console) -> int:

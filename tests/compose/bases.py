@@ -73,6 +73,9 @@ class Bases:
         """The image for the stages that install: `base`, with what this machine needs to reach its package indexes."""
         self.provide(base)
         given = {name: os.environ[name] for name in INDEX_VARIABLES if os.environ.get(name)}
+        if not {"http_proxy", "https_proxy"} & given.keys():
+            # `./pipeline` sets it for itself; a builder that differs by who built it would build everything again.
+            given.pop("no_proxy", None)
         certificates = next((os.environ[name] for name in CERTIFICATE_VARIABLES if os.environ.get(name)), None)
         if certificates:
             given |= dict.fromkeys(CERTIFICATE_VARIABLES, CERTIFICATES)
