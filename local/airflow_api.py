@@ -23,10 +23,15 @@ class AirflowApi:
         PipelineError: Airflow does not answer, refuses a call or does not know a DAG in time.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self.url = setting.ports.url("airflow")
+    def __init__(self, url: str, password: str) -> None:
+        self.url = url
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {self._token(setting)}"
+        self._session.headers["Authorization"] = f"Bearer {self._token(password)}"
+
+    @classmethod
+    def of(cls, setting: Setting) -> AirflowApi:
+        """A login to a home's Airflow."""
+        return cls(setting.ports.url("airflow"), setting.credentials.airflow_password)
 
     def trigger(self, dag: str, params: dict[str, Any] | None = None) -> str:
         """Waits until Airflow knows the DAG, unpauses it, starts a run and returns its id."""
@@ -75,8 +80,8 @@ class AirflowApi:
             raise PipelineError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
         return dict(answer.json())
 
-    def _token(self, setting: Setting) -> str:
-        body = {"username": USER, "password": setting.credentials.airflow_password}
+    def _token(self, password: str) -> str:
+        body = {"username": USER, "password": password}
         answer = self._call("POST", "/auth/token", body)
         if not answer.ok:
             raise PipelineError(f"Airflow at {self.url} refuses its own password ({answer.status_code}): restart it")

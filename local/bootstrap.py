@@ -20,7 +20,7 @@ ROWS_PATIENCE_S = 300
 
 def run(setting: Setting, console: Console) -> None:
     """One run of the DAG. Raises PipelineError naming the task that failed and where its log is."""
-    api = AirflowApi(setting)
+    api = AirflowApi.of(setting)
     run_id = api.trigger(DAG)
     console.print(f"{DAG} triggered: {api.page(DAG, run_id)}")
     state = api.follow(DAG, run_id, RUN_PATIENCE_S, lambda task, state: console.print(f"  {DAG}: {task} {state}"))

@@ -71,7 +71,7 @@ def _end_to_end(places: Places) -> None:
 
 
 def _compose(places: Places) -> None:
-    _pytest(places, "tests/compose", "-v", "-s")
+    _pytest(places, "tests/compose", "-m", "not nightly", "-v", "-s")
 
 
 def _nightly(places: Places) -> None:

@@ -8,6 +8,9 @@ import pytest
 
 from tests.home import Home
 
+# Its assertions say what they compared, as a test module's do.
+pytest.register_assert_rewrite("tests.truth")
+
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.compose.containers import unique
 from tests.compose.engine import Engine, NoEngineError, engine
 from tests.compose.images import Images
+from tests.compose.project import Project
+from tests.end_to_end.conftest import SMALL_MARKET, SPEED, run_dag, start_with_two_closed_hours
+from tests.waiting import until
 
 _REPORT = pytest.StashKey[list[str]]()
 
@@ -28,6 +32,23 @@ def images(docker: Engine, request: pytest.FixtureRequest) -> Iterator[Images]:
     built = Images(docker)
     yield built
     request.config.stash[_REPORT] = [docker.origin, *built.report]
+
+
+@pytest.fixture(scope="session")
+def project(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Every container of docker-compose.yml, healthy, with the local exchange; Airflow has not been asked for anything."""
+    clock = {"EXCHANGE_START": start_with_two_closed_hours().isoformat(), "EXCHANGE_SPEED": str(SPEED)}
+    project = Project(images, tmp_path_factory.mktemp("compose"), unique("upbit-test"), {**SMALL_MARKET, **clock})
+    with project.running():
+        yield project
+
+
+@pytest.fixture(scope="session")
+def pipeline(project: Project) -> Project:
+    """The same after one run of bootstrap_pipeline, with rows in the lake."""
+    run_dag(project.airflow(), "bootstrap_pipeline")
+    until("first rows", lambda: project.lake("SELECT count(*) AS n FROM trade")[0]["n"], 300, every_s=3)
+    return project
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

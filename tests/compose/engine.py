@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from tests.waiting import until
 
@@ -38,10 +39,12 @@ class Engine:
     Attributes:
         environment: of every client of it.
         origin: where it comes from, for people.
+        restart: of an engine that the tests have started.
     """
 
     environment: Mapping[str, str]
     origin: str
+    restart: Callable[[], None] | None = None
 
     def try_docker(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """One `docker` command, whatever its exit code."""
@@ -121,30 +124,52 @@ def _started() -> Iterator[Engine]:
             yield started
             return
         _give_least_share()
+        daemon = _Daemon(started, log)
+        try:
+            daemon.start()
+            yield replace(started, restart=daemon.restart)
+        finally:
+            daemon.stop()
+
+
+class _Daemon:
+    """A dockerd in FOLDER, for `engine` to talk to."""
+
+    def __init__(self, engine: Engine, log: IO[str]) -> None:
+        self._engine = engine
+        self._log = log
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns once it answers. Raises NoEngineError with its last line when it does not."""
         command = [
             "nice", "-n", "19", "dockerd", "--host", f"unix://{FOLDER}/docker.sock", "--data-root", f"{FOLDER}/data",
             "--exec-root", f"{FOLDER}/run", "--pidfile", f"{FOLDER}/dockerd.pid",
         ]  # fmt: skip
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        ) as child:
-            try:
-                _wait(started, child)
-                yield started
-            finally:
-                child.send_signal(signal.SIGTERM)
-                child.wait()
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+        self._child = child
 
+        def settled() -> bool:
+            return _answers(self._engine) or child.poll() is not None
 
-def _wait(started: Engine, child: subprocess.Popen[bytes]) -> None:
-    def settled() -> bool:
-        return _answers(started) or child.poll() is not None
+        with suppress(AssertionError):
+            until("dockerd answers", settled, READY_S)
+        if not _answers(self._engine):
+            last = (FOLDER / "dockerd.log").read_text().splitlines()[-1:]
+            raise NoEngineError(f"dockerd did not come up: {' '.join(last)[:300]}")
 
-    with suppress(AssertionError):
-        until("dockerd answers", settled, READY_S)
-    if not _answers(started):
-        last = (FOLDER / "dockerd.log").read_text().splitlines()[-1:]
-        raise NoEngineError(f"dockerd did not come up: {' '.join(last)[:300]}")
+    def stop(self) -> None:
+        """Asks it to end and waits; its containers are stopped, and started again with it when they want to be."""
+        if self._child:
+            self._child.send_signal(signal.SIGTERM)
+            self._child.wait()
+
+    def restart(self) -> None:
+        """What a reboot of the machine is to its containers."""
+        self.stop()
+        self.start()
 
 
 def _give_least_share() -> None:

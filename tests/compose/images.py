@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from local.places import REPOSITORY
-from tests.compose.bases import GO, PYTHON, Bases
+from tests.compose.bases import DEBIAN, GO, PYTHON, STAND_IN, Bases
 from tests.compose.engine import Engine, NoEngineError
 
 
@@ -27,7 +28,21 @@ RECIPES = {
     "flink": Recipe("flink/Dockerfile", PYTHON),
     "airflow": Recipe("containers/airflow/Dockerfile", PYTHON),
     "minio": Recipe("containers/minio/Dockerfile", GO),
+    "minio-access": Recipe("containers/minio/access.Dockerfile", PYTHON),
 }
+# By the last word of the public image's name.
+STAND_INS = {
+    "kafka": Recipe("tests/compose/stand_ins/kafka.Dockerfile", PYTHON),
+    "haproxy": Recipe("tests/compose/stand_ins/haproxy.Dockerfile", DEBIAN),
+    "postgres": Recipe("tests/compose/stand_ins/postgres.Dockerfile", DEBIAN),
+}
+COMPOSE_FILE, STAND_INS_FILE = "docker-compose.yml", "tests/compose/stand-ins.yml"
+
+
+def public_images() -> set[str]:
+    """The images of docker-compose.yml that are not built from this repository."""
+    services = yaml.safe_load((REPOSITORY / COMPOSE_FILE).read_text())["services"]
+    return {service["image"] for service in services.values() if not service["image"].startswith("upbit-")}
 
 
 class Images:
@@ -45,9 +60,28 @@ class Images:
 
     def get(self, name: str) -> str:
         """The image `upbit-<name>` of this checkout. Skips the test when its base cannot be had."""
-        tag = f"upbit-{name}"
-        if name not in self._built:
-            recipe = RECIPES[name]
+        return self._get(f"upbit-{name}", RECIPES[name])
+
+    def for_compose(self) -> tuple[str, ...]:
+        """Makes sure that every image of docker-compose.yml is there, and returns the files to run it with."""
+        for name in RECIPES:
+            self.get(name)
+        public = sorted(public_images())
+        if all(self._pulled(image) for image in public):
+            return (COMPOSE_FILE,)
+        for image in public:
+            name = image.rpartition("/")[2].partition(":")[0]
+            tag = self._get(f"upbit-stand-in-{name}", STAND_INS[name])
+            label = self.engine.docker("image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', tag)
+            self.report.append(f"{tag} ({label}) stands in for {image}")
+        return COMPOSE_FILE, STAND_INS_FILE
+
+    def _pulled(self, image: str) -> bool:
+        there = self.engine.try_docker("image", "inspect", image).returncode == 0
+        return there or self.engine.try_docker("pull", "--quiet", image).returncode == 0
+
+    def _get(self, tag: str, recipe: Recipe) -> str:
+        if tag not in self._built:
             try:
                 builder = self.bases.builder(recipe.base)
             except NoEngineError as reason:
@@ -58,7 +92,7 @@ class Images:
             stand_in = self.bases.stand_ins.get(recipe.base)
             on = f"a stand-in for {recipe.base} ({stand_in})" if stand_in else recipe.base
             self.report.append(f"{tag}: {size:.0f} MB on {on}, built in {time.monotonic() - began:.0f} s")
-            self._built.add(name)
+            self._built.add(tag)
         return tag
 
     def _build(self, tag: str, recipe: Recipe, builder: str) -> None:

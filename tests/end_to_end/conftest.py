@@ -38,20 +38,12 @@ def start_with_two_closed_hours() -> datetime:
 
 def assert_no_trade_is_missing(setting: Setting) -> None:
     """Every trade published until now reaches the lake, once."""
-    ledger = truth.published(setting.places.data / "ledger")
-    published = {key for keys in ledger.keys["trade"].values() for key in keys}
-
-    def missing() -> set[truth.Key]:
-        found = truth.lake_keys(setting, "trade")
-        assert len(found) == len(set(found)), "a trade stands twice"
-        return published - set(found)
-
-    until("every published trade in the lake", lambda: not missing(), 180, every_s=5)
+    truth.assert_no_trade_is_missing(truth.lake_of(setting), truth.published(setting.places.data / "ledger"))
 
 
 def assert_missing_only_in_gaps(setting: Setting, stream: str) -> None:
     """Of the tickers or books until half a minute before the lake's newest; none is there that was not published."""
-    found = truth.lake_keys(setting, stream)
+    found = truth.lake_keys(truth.lake_of(setting), stream)
     kept = set(found)
     assert len(found) == len(kept), f"a {stream} stands twice"
     ledger = truth.published(setting.places.data / "ledger")  # read after the lake: the exchange goes on

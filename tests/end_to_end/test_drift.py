@@ -28,7 +28,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A running pipeline whose supervision is off: what drifted waits for the bootstrap."""
     home = Home(tmp_path_factory.mktemp("drift"), port_offset=3000, settings=MARKET)
     with home.running("--source", "exchange"):
-        api = AirflowApi(home.setting)
+        api = AirflowApi.of(home.setting)
         api.ask("PATCH", f"/dags/{SUPERVISION}", {"is_paused": True})
         running = f"/dags/{SUPERVISION}/dagRuns?state=running"
         until("no look is under way", lambda: not api.ask("GET", running)["dag_runs"], 120)
@@ -51,7 +51,7 @@ def test_settings_and_jobs(pipeline: Home, engines: Engines) -> None:
     cancel_all(engines, [cancelled])
     until("the job is gone", lambda: not live_jobs(engines, contract.jobs["trade"]), 60)
 
-    said = bootstrap(AirflowApi(pipeline.setting))
+    said = bootstrap(AirflowApi.of(pipeline.setting))
     wanted = contract.topics["upbit-ticker"].config["retention.ms"]
     assert f"upbit-ticker: repaired: retention.ms was 3600000, the contract says {wanted}" in said["topics"]
     hours = contract.hours.snapshot_retention_h
@@ -73,7 +73,7 @@ def test_a_deleted_topic(pipeline: Home, engines: Engines) -> None:
     until("books without a reader", lambda: sum(end_offsets(pipeline.setting, topic).values()) > before + 500, 120)
     pipeline.kafka_admin.delete_topics([topic])[topic].result()
     until("the topic is gone", lambda: not topic_ids(engines.kafka, [topic]), 60)
-    said = bootstrap(AirflowApi(pipeline.setting))
+    said = bootstrap(AirflowApi.of(pipeline.setting))
     assert f"{topic}: created" in said["topics"]
     assert topic_ids(engines.kafka, [topic]) != old
     [line] = [line for line in said["streaming_jobs"] if line.startswith("orderbook: repaired: ")]

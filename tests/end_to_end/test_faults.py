@@ -100,7 +100,7 @@ def test_three_minutes_without_brokers_do_not_restart_the_ingester(pipeline: Hom
         during = {
             key for keys in ledger.keys[stream].values() for key in keys if stopped_at < key[1] < stopped_at + 180_000
         }
-        found = set(truth.lake_keys(setting, stream))
+        found = set(truth.lake_keys(truth.lake_of(setting), stream))
         assert during, "nothing was published during the outage"
         assert during <= found, f"{stream}: {len(during - found)} of {len(during)} were lost in the outage"
 

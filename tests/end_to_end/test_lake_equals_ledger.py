@@ -41,24 +41,19 @@ def closed_hours(pipeline: Home) -> list[truth.Hour]:
     grace_ms = 3 * 60_000
     until("exchange clock past both hours", lambda: clock_ms(setting) > end_ms + grace_ms, CATCH_UP_S)
     hours = [truth.hour_of(first_ms), truth.hour_of(end_ms - 1)]
-    api = AirflowApi(setting)
+    api = AirflowApi.of(setting)
 
     def exact() -> bool:
         """An hour closes once the lake has passed it, a checkpoint or two after the exchange."""
         run_dag(api, "compact_paimon_partitions")
-        return all(revisions(setting, hour) == {1} for hour in hours)
+        return all(truth.lake_revisions(truth.lake_of(setting), hour) == {1} for hour in hours)
 
     until("both hours closed with exact candles", exact, CATCH_UP_S, every_s=5)
     return hours
 
 
-def revisions(setting: Setting, hour: truth.Hour) -> set[int]:
-    """The revisions of an hour's candles: {1} once all are recomputed."""
-    return {revision for _, revision in truth.lake_candles(setting, hour).values()}
-
-
 def test_airflow_takes_the_password_and_imports_every_dag(pipeline: Home) -> None:
-    api = AirflowApi(pipeline.setting)
+    api = AirflowApi.of(pipeline.setting)
     assert api.ask("GET", "/importErrors")["import_errors"] == []
     found = {dag["dag_id"] for dag in api.ask("GET", "/dags")["dags"]}
     assert found == {path.stem for path in (REPOSITORY / "dags").glob("*.py")} - {"conftest"}
@@ -75,16 +70,7 @@ def test_trades_and_candles_equal_the_ledger(pipeline: Home, closed_hours: list[
     setting = pipeline.setting
     ledger = truth.published(setting.places.data / "ledger")
     for hour in closed_hours:
-        expected = {(t.code, t.sequential_id): t for t in ledger.trades[hour]}
-        found = truth.lake_trades(setting, hour)
-        assert expected, f"the exchange published no trade in {hour}: the test shows nothing"
-        assert len(found) == len({(t.code, t.sequential_id) for t in found}), f"a key stands twice in {hour}"
-        assert {(t.code, t.sequential_id): t for t in found} == expected
-        assert sum(t.volume for t in found) == sum(t.volume for t in expected.values())
-        assert sum(t.price * t.volume for t in found) == sum(t.price * t.volume for t in expected.values())
-        candles = truth.lake_candles(setting, hour)
-        assert {key: candle for key, (candle, _) in candles.items()} == truth.candles(expected.values())
-        assert revisions(setting, hour) == {1}, f"{hour} was not recomputed exactly"
+        truth.assert_trades_and_candles_are_exact(truth.lake_of(setting), ledger, hour)
 
 
 @pytest.mark.parametrize("stream", ["ticker", "orderbook"])
@@ -92,9 +78,7 @@ def test_tickers_and_books_equal_the_ledger(pipeline: Home, closed_hours: list[t
     setting = pipeline.setting
     ledger = truth.published(setting.places.data / "ledger")
     for hour in closed_hours:
-        found = truth.lake_keys(setting, stream, hour)
-        assert len(found) == len(set(found)), f"a key stands twice in {hour}"
-        assert set(found) - ledger.initial[stream] == ledger.keys[stream][hour] - ledger.initial[stream]
+        truth.assert_each_key_stands_once(truth.lake_of(setting), ledger, stream, hour)
 
 
 def test_nothing_was_quarantined(pipeline: Home, closed_hours: list[truth.Hour]) -> None:
@@ -103,7 +87,7 @@ def test_nothing_was_quarantined(pipeline: Home, closed_hours: list[truth.Hour])
 
 
 def test_verdicts_are_not_red(pipeline: Home, closed_hours: list[truth.Hour]) -> None:
-    run_dag(AirflowApi(pipeline.setting), "verify_paimon_partitions")
+    run_dag(AirflowApi.of(pipeline.setting), "verify_paimon_partitions")
     done = pipeline.run("status", "--json", check=False)
     assert '"red"' not in done.stdout
     assert '"green"' in done.stdout
@@ -111,7 +95,7 @@ def test_verdicts_are_not_red(pipeline: Home, closed_hours: list[truth.Hour]) ->
 
 def test_a_second_bootstrap_changes_nothing(pipeline: Home) -> None:
     began = time.monotonic()
-    said = bootstrap(AirflowApi(pipeline.setting))
+    said = bootstrap(AirflowApi.of(pipeline.setting))
     print(f"a second bootstrap took {time.monotonic() - began:.0f} s")
     for step, lines in said.items():
         outcomes = [line for line in lines if line.startswith("outcome: ")]
@@ -122,14 +106,14 @@ def test_a_second_bootstrap_changes_nothing(pipeline: Home) -> None:
 
 def test_down_and_up_keep_the_lake_and_go_on_where_they_stopped(pipeline: Home) -> None:
     setting = pipeline.setting
-    before = {stream: set(truth.lake_keys(setting, stream)) for stream in truth.STREAMS}
+    before = {stream: set(truth.lake_keys(truth.lake_of(setting), stream)) for stream in truth.STREAMS}
     stopped_ms = clock_ms(setting)
     pipeline.run("down")
     began = time.monotonic()
     pipeline.run("up")
     print(f"up after down took {time.monotonic() - began:.0f} s")
     for stream, keys in before.items():
-        assert keys <= set(truth.lake_keys(setting, stream)), f"{stream} lost rows"
+        assert keys <= set(truth.lake_keys(truth.lake_of(setting), stream)), f"{stream} lost rows"
     assert restored_jobs(setting) == set(read_jobs(setting.contract))
     newest = "SELECT max(trade_timestamp) AS t FROM trade"
     until("trades after the stop", lambda: rows(setting, newest)[0]["t"] > stopped_ms, 180, every_s=3)

@@ -109,15 +109,15 @@ def test_each_frame_is_in_the_lake_once_under_its_own_date(replayed: Home, recor
     assert set(recording.keys[stream]) == set(HOURS)
     until(
         f"every {stream} in the lake",
-        lambda: len(truth.lake_keys(setting, stream)) >= FRAMES / len(truth.STREAMS),
+        lambda: len(truth.lake_keys(truth.lake_of(setting), stream)) >= FRAMES / len(truth.STREAMS),
         120,
         every_s=3,
     )
     for hour in HOURS:
-        found = truth.lake_keys(setting, stream, hour)
+        found = truth.lake_keys(truth.lake_of(setting), stream, hour)
         assert len(found) == len(set(found)), f"a key stands twice in {hour}"
         assert set(found) == recording.keys[stream][hour]
-    assert len(truth.lake_keys(setting, stream)) == FRAMES / len(truth.STREAMS), "rows under another date"
+    assert len(truth.lake_keys(truth.lake_of(setting), stream)) == FRAMES / len(truth.STREAMS), "rows under another date"
 
 
 def test_its_candles_are_those_of_its_trades(replayed: Home, recording: Recording) -> None:
@@ -126,7 +126,7 @@ def test_its_candles_are_those_of_its_trades(replayed: Home, recording: Recordin
         expected = truth.candles(recording.trades[hour])
 
         def equal(hour: truth.Hour = hour, expected: dict[truth.Key, truth.Candle] = expected) -> bool:
-            return {key: candle for key, (candle, _) in truth.lake_candles(setting, hour).items()} == expected
+            return {key: candle for key, (candle, _) in truth.lake_candles(truth.lake_of(setting), hour).items()} == expected
 
         until(f"the candles of {hour}", equal, 120, every_s=3)
 

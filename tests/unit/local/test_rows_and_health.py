@@ -62,4 +62,4 @@ def test_an_airflow_that_does_not_answer_is_one_line(setting: Setting, monkeypat
 
     monkeypatch.setattr(requests.Session, "request", refuse)
     with pytest.raises(PipelineError, match=r"Airflow at http.* does not answer \(ConnectionError\): see"):
-        AirflowApi(setting)
+        AirflowApi.of(setting)
