@@ -55,6 +55,12 @@ def read_streams(path: Path) -> list[Stream]:
     return [_stream(path, name, section) for name, section in sections.items()]
 
 
+def read_buckets(path: Path) -> list[str]:
+    """The names of the buckets."""
+    with path.open("rb") as handle:
+        return sorted(tomllib.load(handle)["buckets"])
+
+
 def read_jobs(path: Path) -> list[str]:
     """The names under which Flink runs the streaming jobs."""
     with path.open("rb") as handle:

@@ -13,7 +13,13 @@ from local.errors import PipelineError
 from local.places import Places
 
 # What a home lacks of these is made: an update of an older one needs no hand, a password is rotated by deleting it.
-_MADE_WHEN_MISSING = frozenset(f"kafka_{name}_password" for name in ("broker", "ingester", "flink", "airflow"))
+_MADE_WHEN_MISSING = frozenset(
+    (
+        *(f"kafka_{name}_password" for name in ("broker", "ingester", "flink", "airflow")),
+        "flink_s3_access_key",
+        "flink_s3_secret_key",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class Credentials:
     pipeline_db_password: str
     s3_access_key: str
     s3_secret_key: str
+    flink_s3_access_key: str
+    flink_s3_secret_key: str
     kafka_cluster_id: str
     kafka_broker_password: str
     kafka_ingester_password: str
@@ -54,6 +62,8 @@ def generate() -> Credentials:
         pipeline_db_password=token(),
         s3_access_key=secrets.token_hex(10),
         s3_secret_key=secrets.token_hex(20),
+        flink_s3_access_key=secrets.token_hex(10),
+        flink_s3_secret_key=secrets.token_hex(20),
         # A KRaft cluster id is a base64 UUID; a leading '-' would read as an option on the command line.
         kafka_cluster_id="u" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:],
         kafka_broker_password=token(),

@@ -44,9 +44,7 @@ def write(path: Path, *, exchange: bool = False) -> str:
 
 
 def _of_containers_alone() -> dict[str, str]:
-    users, passwords = ("MINIO_ROOT_USER", "FLINK_S3_ACCESS_KEY"), ("MINIO_ROOT_PASSWORD", "FLINK_S3_SECRET_KEY")
-    made = {name: secrets.token_hex(10) for name in users}
-    return made | {name: secrets.token_hex(20) for name in passwords}
+    return {"MINIO_ROOT_USER": secrets.token_hex(10), "MINIO_ROOT_PASSWORD": secrets.token_hex(20)}
 
 
 def _read(path: Path) -> str:

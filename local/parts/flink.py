@@ -82,7 +82,9 @@ def config(setting: Setting) -> str:
     """Flink's config.yaml: the template in flink/ with this home's ports, folders and keys."""
     template = Template((setting.places.repository / "flink" / "config.yaml").read_text())
     return template.substitute(
-        setting.s3_environment,
+        S3_ENDPOINT=setting.ports.url("s3"),
+        S3_ACCESS_KEY=setting.credentials.flink_s3_access_key,
+        S3_SECRET_KEY=setting.credentials.flink_s3_secret_key,
         **dict.fromkeys(
             ("HOST", "JOBMANAGER_HOST", "BIND_HOST", "REST_HOST", "REST_BIND_HOST", "GATEWAY_BIND_HOST"), LOOPBACK
         ),

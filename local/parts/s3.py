@@ -6,6 +6,7 @@ import json
 
 import requests
 
+from local.contract import read_buckets
 from local.part import Part
 from local.ports import LOOPBACK
 from local.setting import Setting
@@ -69,6 +70,18 @@ def _healthy(url: str) -> bool:
 
 
 def _identities(setting: Setting) -> str:
-    key = {"accessKey": setting.credentials.s3_access_key, "secretKey": setting.credentials.s3_secret_key}
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    return json.dumps({"identities": [{"name": "lake", "credentials": [key], "actions": actions}]}, indent=1)
+    """A key for each service, for the contract's buckets alone. Who makes a bucket must be its administrator here."""
+    secrets, buckets = setting.credentials, read_buckets(setting.contract)
+    services = {
+        "airflow": (secrets.s3_access_key, secrets.s3_secret_key, ("Admin",)),
+        "flink": (secrets.flink_s3_access_key, secrets.flink_s3_secret_key, ("Read", "Write", "List", "Tagging")),
+    }
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": access, "secretKey": secret}],
+            "actions": [f"{action}:{bucket}" for bucket in buckets for action in actions],
+        }
+        for name, (access, secret, actions) in services.items()
+    ]
+    return json.dumps({"identities": identities}, indent=1)

@@ -11,7 +11,7 @@ from local.errors import PipelineError
 
 NAMES = {
     *(field.name.upper() for field in fields(Credentials)),
-    *("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "FLINK_S3_ACCESS_KEY", "FLINK_S3_SECRET_KEY"),
+    *("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
 }
 
 
