@@ -21,6 +21,13 @@ TYPED = (
     "local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "flink", "containers",
     "sql/queries", "tests",
 )  # fmt: skip
+SHELL = (
+    "pipeline",
+    ".ci/run",
+    "containers/airflow/init.sh",
+    "containers/airflow/after_api.sh",
+    "containers/postgres/roles.sh",
+)
 DOCKERFILES = ("exchange", "ingester", "flink", "containers/airflow", "containers/minio")
 
 # What `all` (and so CI) runs, in this order.
@@ -48,7 +55,8 @@ def _lint(places: Places) -> None:
     _run(places, "ruff", "check", *CODE)
     _run(places, "ruff", "format", "--check", *CODE)
     _run(places, "mypy", *TYPED)
-    _run(places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES))
+    _run(places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "containers/minio/access.Dockerfile")
+    _run(places, "shellcheck", *SHELL)
 
 
 def _unit(places: Places) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from minio import Minio
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException, MinioException, S3Error, ServerError
 from minio.minioadmin import MinioAdmin
 from urllib3.exceptions import HTTPError

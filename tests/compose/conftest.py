@@ -36,7 +36,7 @@ def images(docker: Engine, request: pytest.FixtureRequest) -> Iterator[Images]:
 
 @pytest.fixture(scope="session")
 def project(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Every container of docker-compose.yml, healthy, with the local exchange; Airflow has not been asked for anything."""
+    """Every container of docker-compose.yml, healthy, with the local exchange; nothing is bootstrapped."""
     clock = {"EXCHANGE_START": start_with_two_closed_hours().isoformat(), "EXCHANGE_SPEED": str(SPEED)}
     project = Project(images, tmp_path_factory.mktemp("compose"), unique("upbit-test"), {**SMALL_MARKET, **clock})
     with project.running():

@@ -72,7 +72,9 @@ class Images:
         for image in public:
             name = image.rpartition("/")[2].partition(":")[0]
             tag = self._get(f"upbit-stand-in-{name}", STAND_INS[name])
-            label = self.engine.docker("image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', tag)
+            label = self.engine.docker(
+                "image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', tag
+            )
             self.report.append(f"{tag} ({label}) stands in for {image}")
         return COMPOSE_FILE, STAND_INS_FILE
 

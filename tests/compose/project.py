@@ -55,9 +55,7 @@ class Project:
         command = ["docker-compose", "--project-name", self.name, "--env-file", str(self._env), *files, *arguments]
         # A value of the caller's environment would win over the file's.
         environment = {k: v for k, v in self.engine.environment.items() if k not in self.secrets}
-        done = subprocess.run(
-            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -98,7 +96,9 @@ class Project:
         """Until every container that stays is healthy and the others have ended well; names those that are not."""
 
         def unwell() -> list[str]:
-            return [f"{name} {said}" for name, one in self.containers().items() if (said := _unwell(name, one["State"]))]
+            return [
+                f"{name} {said}" for name, one in self.containers().items() if (said := _unwell(name, one["State"]))
+            ]
 
         last = [""]
 

@@ -84,7 +84,8 @@ print(sorted(AdminClient(settings).list_topics(timeout=8).topics))
 ASK_S3 = """
 import json, sys, boto3, botocore.config
 settings = botocore.config.Config(retries={"total_max_attempts": 1}, **json.loads(sys.argv[2]))
-client = boto3.client("s3", endpoint_url="http://s3:9000", region_name="us-east-1", config=settings, **json.loads(sys.argv[1]))
+where = {"endpoint_url": "http://s3:9000", "region_name": "us-east-1"}
+client = boto3.client("s3", config=settings, **where, **json.loads(sys.argv[1]))
 print(sorted(bucket["Name"] for bucket in client.list_buckets()["Buckets"]))
 client.list_objects_v2(Bucket=sys.argv[3])
 if sys.argv[4:]:

@@ -71,9 +71,10 @@ def assert_trades_are_exact(setting: Setting) -> None:
     """Each trade in the lake is the ledger's, with price, volume and time to the digit."""
     end_ms = int(exchange_status(setting)["clock_ms"])
     ledger = truth.published(setting.places.data / "ledger")
+    lake = truth.lake_of(setting)
     for hour, trades in ledger.trades.items():
         published = {(t.code, t.sequential_id): t for t in trades}
-        found = {(t.code, t.sequential_id): t for t in truth.lake_trades(truth.lake_of(setting), hour) if t.time_ms <= end_ms}
+        found = {(t.code, t.sequential_id): t for t in truth.lake_trades(lake, hour) if t.time_ms <= end_ms}
         print(f"  trades of {hour}: {len(published)} published, {len(found)} in the lake")
         other = [t for key, t in found.items() if t != published.get(key) and key not in ledger.initial["trade"]]
         assert not other, other[:5]

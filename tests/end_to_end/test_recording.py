@@ -105,28 +105,28 @@ def replayed(tmp_path_factory: pytest.TempPathFactory, recording: Recording) -> 
 
 @pytest.mark.parametrize("stream", truth.STREAMS)
 def test_each_frame_is_in_the_lake_once_under_its_own_date(replayed: Home, recording: Recording, stream: str) -> None:
-    setting = replayed.setting
+    lake = truth.lake_of(replayed.setting)
     assert set(recording.keys[stream]) == set(HOURS)
     until(
         f"every {stream} in the lake",
-        lambda: len(truth.lake_keys(truth.lake_of(setting), stream)) >= FRAMES / len(truth.STREAMS),
+        lambda: len(truth.lake_keys(lake, stream)) >= FRAMES / len(truth.STREAMS),
         120,
         every_s=3,
     )
     for hour in HOURS:
-        found = truth.lake_keys(truth.lake_of(setting), stream, hour)
+        found = truth.lake_keys(lake, stream, hour)
         assert len(found) == len(set(found)), f"a key stands twice in {hour}"
         assert set(found) == recording.keys[stream][hour]
-    assert len(truth.lake_keys(truth.lake_of(setting), stream)) == FRAMES / len(truth.STREAMS), "rows under another date"
+    assert len(truth.lake_keys(lake, stream)) == FRAMES / len(truth.STREAMS), "rows under another date"
 
 
 def test_its_candles_are_those_of_its_trades(replayed: Home, recording: Recording) -> None:
-    setting = replayed.setting
+    lake = truth.lake_of(replayed.setting)
     for hour in HOURS:
         expected = truth.candles(recording.trades[hour])
 
         def equal(hour: truth.Hour = hour, expected: dict[truth.Key, truth.Candle] = expected) -> bool:
-            return {key: candle for key, (candle, _) in truth.lake_candles(truth.lake_of(setting), hour).items()} == expected
+            return {key: candle for key, (candle, _) in truth.lake_candles(lake, hour).items()} == expected
 
         until(f"the candles of {hour}", equal, 120, every_s=3)
 
