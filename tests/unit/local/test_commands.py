@@ -7,12 +7,22 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.errors import PipelineError, last_words
 from local.testing import run_to_its_end
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """Started in the background by a shell, the tests and so their children would not hear an interrupt at all."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 
 @pytest.mark.parametrize(
