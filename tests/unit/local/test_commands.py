@@ -24,7 +24,6 @@ def _heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-
 @pytest.mark.parametrize(
     ("out", "err", "said"),
     [("a\nb\n", "", "b"), ("a", "c\nd\n", "d"), ("", "", "exit code 3, nothing said"), ("e", " \n", "e")],
