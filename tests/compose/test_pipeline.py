@@ -117,11 +117,11 @@ def test_kafka_takes_no_one_without_a_login(pipeline: Project) -> None:
 def test_s3_takes_a_service_s_own_key_for_what_that_service_does(pipeline: Project) -> None:
     secrets = pipeline.secrets
     airflow = {"aws_access_key_id": secrets["S3_ACCESS_KEY"], "aws_secret_access_key": secrets["S3_SECRET_KEY"]}
-    assert ask(pipeline, ASK_S3, json.dumps(airflow), "{}", "lake") == "ok"
-    assert "AccessDenied" in ask(pipeline, ASK_S3, json.dumps(airflow), "{}", "lake", "anything")
+    assert ask(pipeline, ASK_S3, json.dumps(airflow), "{}", "paimon") == "ok"
+    assert "AccessDenied" in ask(pipeline, ASK_S3, json.dumps(airflow), "{}", "paimon", "anything")
     guessed = {**airflow, "aws_secret_access_key": "guessed"}
-    assert "SignatureDoesNotMatch" in ask(pipeline, ASK_S3, json.dumps(guessed), "{}", "lake")
-    assert "AccessDenied" in ask(pipeline, ASK_S3, "{}", '{"signature_version": "unsigned"}', "lake")
+    assert "SignatureDoesNotMatch" in ask(pipeline, ASK_S3, json.dumps(guessed), "{}", "paimon")
+    assert "AccessDenied" in ask(pipeline, ASK_S3, "{}", '{"signature_version": "unsigned"}', "paimon")
 
 
 def test_postgres_takes_each_role_for_its_own_database(pipeline: Project) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import boto3
 import pytest
 
 from tests.home import Home
@@ -13,7 +12,7 @@ from tests.integration.access import grant_rights
 from tests.integration.control_plane import copied_contract, engines_of, set_topic_config
 from tests.waiting import until
 from upbit_lake import alarms, lease
-from upbit_lake.buckets import BucketError, reconcile_buckets
+from upbit_lake.buckets import reconcile_buckets
 from upbit_lake.control_db import connect
 from upbit_lake.engines import Engines
 from upbit_lake.flink_gateway import GatewayError, GatewayTimeoutError
@@ -64,20 +63,6 @@ def test_partitions_grow_only_when_allowed(plane: Engines, engines: Home) -> Non
     assert describe_topics(plane.kafka, [name])[name].partitions == 1
     assert reconcile_topics(plane.kafka, [more], grow=True)[name].startswith("repaired: 1 partitions")
     assert reconcile_topics(plane.kafka, [more])[name] == "unchanged"
-
-
-def test_buckets_are_created_once_and_a_wrong_key_is_no_missing_bucket(plane: Engines) -> None:
-    assert reconcile_buckets(plane.s3, [NAME]) == {NAME: "created"}
-    assert reconcile_buckets(plane.s3, [NAME]) == {NAME: "unchanged"}
-    stranger = boto3.client(
-        "s3",
-        endpoint_url=plane.settings.s3_endpoint,
-        aws_access_key_id="stranger",
-        aws_secret_access_key="wrong",
-        region_name="us-east-1",
-    )
-    with pytest.raises(BucketError, match="access denied"):
-        reconcile_buckets(stranger, [NAME])
 
 
 def test_tables_are_created_kept_and_repaired(plane: Engines) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 from local.contract import read_buckets
 from local.setting import Setting
 from tests.home import Home
+from upbit_lake.buckets import BucketError, reconcile_buckets
 
 pytestmark = pytest.mark.engines
 
@@ -28,15 +30,28 @@ def client(setting: Setting, access: str, secret: str) -> Any:
     )
 
 
+def airflow(setting: Setting) -> Any:
+    return client(setting, setting.credentials.s3_access_key, setting.credentials.s3_secret_key)
+
+
 @pytest.fixture(scope="module")
-def setting(home: Home) -> Setting:
-    """A running store with the contract's buckets, made with Airflow's key as the DAG does."""
-    home.up_only("s3")
-    secrets = home.setting.credentials
-    airflow = client(home.setting, secrets.s3_access_key, secrets.s3_secret_key)
-    for bucket in read_buckets(home.setting.contract):
-        airflow.create_bucket(Bucket=bucket)
-    return home.setting
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    """A store of its own, with the contract's buckets made with Airflow's key as the DAG does."""
+    home = Home(tmp_path_factory.mktemp("s3"), port_offset=2000)
+    try:
+        home.up_only("s3")
+        buckets = read_buckets(home.setting.contract)
+        assert reconcile_buckets(airflow(home.setting), buckets) == dict.fromkeys(buckets, "created")
+        yield home.setting
+    finally:
+        home.down()
+
+
+def test_buckets_are_made_once_and_a_wrong_key_is_no_missing_bucket(setting: Setting) -> None:
+    buckets = read_buckets(setting.contract)
+    assert reconcile_buckets(airflow(setting), buckets) == dict.fromkeys(buckets, "unchanged")
+    with pytest.raises(BucketError, match="access denied"):
+        reconcile_buckets(client(setting, "stranger", "wrong"), buckets)
 
 
 def test_flinks_key_writes_reads_and_deletes_in_each_bucket_and_makes_none(setting: Setting) -> None:
@@ -51,11 +66,10 @@ def test_flinks_key_writes_reads_and_deletes_in_each_bucket_and_makes_none(setti
 
 
 def test_airflows_key_knows_no_other_bucket(setting: Setting) -> None:
-    airflow = client(setting, setting.credentials.s3_access_key, setting.credentials.s3_secret_key)
     with pytest.raises(ClientError, match="AccessDenied"):
-        airflow.create_bucket(Bucket="another")
+        airflow(setting).create_bucket(Bucket="another")
     with pytest.raises(ClientError, match="AccessDenied"):
-        airflow.list_objects_v2(Bucket="another")
+        airflow(setting).list_objects_v2(Bucket="another")
 
 
 def test_a_wrong_secret_is_refused(setting: Setting) -> None:
