@@ -40,14 +40,17 @@ def project(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     clock = {"EXCHANGE_START": start_with_two_closed_hours().isoformat(), "EXCHANGE_SPEED": str(SPEED)}
     project = Project(images, tmp_path_factory.mktemp("compose"), unique("upbit-test"), {**SMALL_MARKET, **clock})
     with project.running():
+        images.report.append(f"up and healthy {project.age_s():.0f} s after the first container")
         yield project
+        images.report += project.memory()
 
 
 @pytest.fixture(scope="session")
-def pipeline(project: Project) -> Project:
+def pipeline(project: Project, images: Images) -> Project:
     """The same after one run of bootstrap_pipeline, with rows in the lake."""
     run_dag(project.airflow(), "bootstrap_pipeline")
     until("first rows", lambda: project.lake("SELECT count(*) AS n FROM trade")[0]["n"], 300, every_s=3)
+    images.report.append(f"first rows {project.age_s():.0f} s after the first container")
     return project
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -65,6 +66,10 @@ class Project:
         made = min(one["Created"] for one in self.containers().values())
         return int(datetime.fromisoformat(made[:19] + "+00:00").timestamp() * 1000)
 
+    def age_s(self) -> float:
+        """Seconds since then."""
+        return time.time() - self.started_ms / 1000
+
     def up(self) -> None:
         """`up -d` with the images that are there, and waits until every container is healthy."""
         self.compose("up", "--detach", "--no-build", "--pull", "never")
@@ -111,6 +116,12 @@ class Project:
         except AssertionError:
             logs = {line.split()[0]: self.container(line.split()[0]).logs()[-2000:] for line in last}
             raise AssertionError(f"after {HEALTHY_S} s: {last}\n{logs}") from None
+
+    def memory(self) -> list[str]:
+        """What each container uses now, one line each."""
+        ids = self.compose("ps", "--quiet").split()
+        said = self.engine.docker("stats", "--no-stream", "--format", "{{.Name}}: {{.MemUsage}}", *ids)
+        return sorted(line.removeprefix(f"{self.name}-") for line in said.splitlines())
 
     def airflow(self) -> AirflowApi:
         """A login to its Airflow, over the only port that is published."""
