@@ -27,6 +27,9 @@ AIRFLOW_PORT = 24080 + FURTHER
 HEALTHY_S = 600
 # They end by themselves once they have done their part.
 ONCE = ("kafka-access", "s3-access", "airflow-init")
+# Python with our plugins in one of Airflow's containers; a program that prints what a URL answers.
+IN_AIRFLOW = ("env", "PYTHONPATH=/opt/pipeline/plugins", "python")
+GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 class Project:
@@ -149,10 +152,6 @@ class Project:
     def assert_no_trade_is_missing(self) -> None:
         """Every trade published until now reaches the lake, once."""
         truth.assert_no_trade_is_missing(self.lake, self.ledger())
-
-
-IN_AIRFLOW = ("env", "PYTHONPATH=/opt/pipeline/plugins", "python")
-GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 def _unwell(service: str, state: Mapping[str, Any]) -> str | None:

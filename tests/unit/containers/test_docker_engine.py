@@ -55,6 +55,16 @@ def test_one_that_was_started_is_ended(machine: Path) -> None:
     assert not socket.exists()
 
 
+def test_one_that_was_started_can_be_restarted_and_is_ended(machine: Path) -> None:
+    _install(machine, "socket.touch()")
+    with engine.engine() as started:
+        assert started.restart
+        started.restart()
+        socket = Path(started.environment["DOCKER_HOST"].removeprefix("unix://"))
+        assert socket.exists()
+    assert not socket.exists()
+
+
 def test_one_that_does_not_come_up_is_a_reason(machine: Path) -> None:
     _install(machine, 'sys.exit("no such storage driver")')
     with pytest.raises(engine.NoEngineError, match="did not come up: no such storage driver"), engine.engine():
