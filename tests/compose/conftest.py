@@ -10,9 +10,11 @@ from tests.compose.containers import unique
 from tests.compose.engine import Engine, NoEngineError, engine
 from tests.compose.images import Images
 from tests.compose.project import Project
-from tests.end_to_end.conftest import SMALL_MARKET, SPEED, run_dag, start_with_two_closed_hours
+from tests.end_to_end.conftest import SMALL_MARKET, run_dag, start_with_two_closed_hours
 from tests.waiting import until
 
+# 300 frames in a second of ours until the present is reached, after a little more than three minutes.
+SPEED = "24"
 _REPORT = pytest.StashKey[list[str]]()
 
 
@@ -37,7 +39,7 @@ def images(docker: Engine, request: pytest.FixtureRequest) -> Iterator[Images]:
 @pytest.fixture(scope="session")
 def project(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Every container of docker-compose.yml, healthy, with the local exchange; nothing is bootstrapped."""
-    clock = {"EXCHANGE_START": start_with_two_closed_hours().isoformat(), "EXCHANGE_SPEED": str(SPEED)}
+    clock = {"EXCHANGE_START": start_with_two_closed_hours().isoformat(), "EXCHANGE_SPEED": SPEED}
     project = Project(images, tmp_path_factory.mktemp("compose"), unique("upbit-test"), {**SMALL_MARKET, **clock})
     with project.running():
         images.report.append(f"up and healthy {project.age_s():.0f} s after the first container")
