@@ -24,8 +24,10 @@ RUN cd /etc/kafka/docker \
  && printf '%s\n' '#!/bin/bash' 'set -euo pipefail' 'cd /opt/kafka/config' \
     'cp /etc/kafka/docker/*log4j2.yaml .' \
     'run() { java -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.yaml "$@"; }' \
-    'run -cp "/opt/kafka/libs/*" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \' \
-    '  --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config' \
+    '# A broker that starts again finds its folder formatted: that is no error, as in the public image.' \
+    'said=$(run -cp "/opt/kafka/libs/*" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \' \
+    '  --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config 2>&1) \' \
+    '  || grep -q "already formatted" <<< "$said" || { echo "$said"; exit 1; }' \
     'exec java ${KAFKA_HEAP_OPTS:-} -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.yaml -cp "/opt/kafka/libs/*" \' \
     '  kafka.Kafka /opt/kafka/config/server.properties' > run \
  && chmod 0755 run
