@@ -106,11 +106,16 @@ def parse(path: Path, text: str) -> Credentials:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_mode & 0o077:
-            raise PipelineError(f"{path} can be read by others: chmod 600 it and rotate what it holds")
-        return path.read_text()
+        return read_private(path)
     except OSError as error:
         raise PipelineError(f"{path}: {error.strerror}: run as the account that made this home") from None
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that only its owner reads. Raises PipelineError when others can too, OSError."""
+    if path.stat().st_mode & 0o077:
+        raise PipelineError(f"{path} can be read by others: chmod 600 it and rotate what it holds")
+    return path.read_text()
 
 
 def _write(path: Path, credentials: Credentials) -> Credentials:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from local.credentials import generate, write_whole
+from local.credentials import generate, read_private, write_whole
 from local.errors import PipelineError
 
 # The local exchange is a service of its own profile, and the ingester's source.
@@ -49,9 +49,7 @@ def _of_containers_alone() -> dict[str, str]:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_mode & 0o077:
-            raise PipelineError(f"{path} can be read by others: chmod 600 it and rotate what it holds")
-        return path.read_text()
+        return read_private(path)
     except FileNotFoundError:
         return ""
 

@@ -58,7 +58,8 @@ class Project:
         files = [word for file in self._files for word in ("--file", file)]
         command = ["docker-compose", "--project-name", self.name, "--env-file", str(self._env), *files, *arguments]
         # A value of the caller's environment would win over the file's.
-        environment = {k: v for k, v in self.engine.environment.items() if k not in self.secrets}
+        given = self.secrets
+        environment = {k: v for k, v in self.engine.environment.items() if k not in given}
         done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout

@@ -15,6 +15,7 @@ from local.places import REPOSITORY
 from tests.compose.bases import CERTIFICATE_VARIABLES, INDEX_VARIABLES
 from tests.compose.containers import HARDENED, Container, network, running, unique
 from tests.compose.images import RECIPES, Images
+from tests.compose.project import GET
 from tests.waiting import until
 
 pytestmark = [pytest.mark.compose, pytest.mark.nightly]
@@ -210,9 +211,7 @@ def _variables(values: dict[str, str]) -> tuple[str, ...]:
 
 def _ask(container: Container, address: str) -> dict[str, Any]:
     """The JSON that the container answers itself: its network has no way to this machine."""
-    port, _, path = address.partition("/")
-    code = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}/{path}').read().decode())"
-    return dict(json.loads(container.run("python", "-c", code)))
+    return dict(json.loads(container.run("python", "-c", GET, f"http://127.0.0.1:{address}")))
 
 
 def _requirements() -> list[str]:
