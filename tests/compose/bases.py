@@ -46,6 +46,17 @@ LABEL {STAND_IN}="this machine's Go"
 """
 
 
+def can_be_had(engine: Engine, image: str) -> bool:
+    """True when an image is there already, or was pulled now."""
+    there = engine.try_docker("image", "inspect", image).returncode == 0
+    return there or engine.try_docker("pull", "--quiet", image).returncode == 0
+
+
+def stand_in(engine: Engine, image: str) -> str:
+    """What an image stands in with, by its label; empty for the public one."""
+    return engine.docker("image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', image)
+
+
 class Bases:
     """Bases of one engine, each provided when it is first asked for.
 
@@ -60,14 +71,11 @@ class Bases:
 
     def provide(self, base: str) -> None:
         """Makes sure that `base` is there. Raises NoEngineError when it can neither be pulled nor stood in for."""
-        look = ("image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', base)
-        found = self._engine.try_docker(*look)
-        if found.returncode != 0:
-            if self._engine.try_docker("pull", "--quiet", base).returncode != 0:
-                self._make[base]()
-            found = self._engine.try_docker(*look)
-        if found.stdout.strip():
-            self.stand_ins[base] = found.stdout.strip()
+        if not can_be_had(self._engine, base):
+            self._make[base]()
+        label = stand_in(self._engine, base)
+        if label:
+            self.stand_ins[base] = label
 
     def builder(self, base: str) -> str:
         """The image for the stages that install: `base`, with what this machine needs to reach its package indexes."""

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from local.places import REPOSITORY
-from tests.compose.bases import DEBIAN, GO, PYTHON, STAND_IN, Bases
+from tests.compose.bases import DEBIAN, GO, PYTHON, Bases, can_be_had, stand_in
 from tests.compose.engine import Engine, NoEngineError
 
 
@@ -67,20 +67,14 @@ class Images:
         for name in RECIPES:
             self.get(name)
         public = sorted(public_images())
-        if all(self._pulled(image) for image in public):
+        if all(can_be_had(self.engine, image) for image in public):
             return (COMPOSE_FILE,)
         for image in public:
             name = image.rpartition("/")[2].partition(":")[0]
             tag = self._get(f"upbit-stand-in-{name}", STAND_INS[name])
-            label = self.engine.docker(
-                "image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', tag
-            )
+            label = stand_in(self.engine, tag)
             self.report.append(f"{tag} ({label}) stands in for {image}")
         return COMPOSE_FILE, STAND_INS_FILE
-
-    def _pulled(self, image: str) -> bool:
-        there = self.engine.try_docker("image", "inspect", image).returncode == 0
-        return there or self.engine.try_docker("pull", "--quiet", image).returncode == 0
 
     def _get(self, tag: str, recipe: Recipe) -> str:
         if tag not in self._built:
@@ -91,8 +85,8 @@ class Images:
             began = time.monotonic()
             self._build(tag, recipe, builder)
             size = int(self.engine.docker("image", "inspect", "--format", "{{.Size}}", tag)) / 1e6
-            stand_in = self.bases.stand_ins.get(recipe.base)
-            on = f"a stand-in for {recipe.base} ({stand_in})" if stand_in else recipe.base
+            label = self.bases.stand_ins.get(recipe.base)
+            on = f"a stand-in for {recipe.base} ({label})" if label else recipe.base
             self.report.append(f"{tag}: {size:.0f} MB on {on}, built in {time.monotonic() - began:.0f} s")
             self._built.add(tag)
         return tag
