@@ -92,7 +92,7 @@ def bootstrap_pipeline() -> None:
     @task
     def lake_tables() -> str:
         from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import contract_and_settings
+        from upbit_lake.airflow_glue.connections import contract_and_settings, s3_client
         from upbit_lake.airflow_glue.outcome import tell
         from upbit_lake.flink_gateway import FlinkGateway
         from upbit_lake.lake_session import lake_session
@@ -104,7 +104,7 @@ def bootstrap_pipeline() -> None:
         contract, settings = contract_and_settings()
         with lake_session(FlinkGateway(settings.flink_gateway_url), contract, settings, "bootstrap") as session:
             database = reconcile_database(session, contract, params["dry_run"])
-            tables = reconcile_tables(session, contract, settings, params["repair"], params["dry_run"])
+            tables = reconcile_tables(session, contract, settings, s3_client(), params["repair"], params["dry_run"])
         return tell({f"database {contract.lake.database}": database, **tables})
 
     @task

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from upbit_lake.contract import Contract
 from upbit_lake.flink_gateway import GatewayError, GatewaySession
+from upbit_lake.lake_files import created_ms
 from upbit_lake.settings import Settings
 from upbit_lake.sql_files import load_statements, sql_variables
 
@@ -131,27 +133,46 @@ def reconcile_database(session: GatewaySession, contract: Contract, dry_run: boo
 
 
 def reconcile_tables(
-    session: GatewaySession, contract: Contract, settings: Settings, repair: bool = True, dry_run: bool = False
+    session: GatewaySession,
+    contract: Contract,
+    settings: Settings,
+    s3: Any,
+    repair: bool = True,
+    dry_run: bool = False,
 ) -> dict[str, str]:
     """Create missing tables and repair drift that loses nothing; gives table → outcome.
 
-    Never destructive: what cannot be changed in place is reported as drift.
+    A table that lies in the warehouse (asked through `s3`, a boto3 client) and not in the catalog is entered into it
+    with all its rows: the catalog was lost. Never destructive: what cannot be changed in place is reported as drift.
     """
     catalog, database = contract.lake.catalog, contract.lake.database
     databases = {row[0] for row in session.run(f"SHOW DATABASES IN `{catalog}`").rows}
     present = set()
     if database in databases:
         present = {row[0] for row in session.run(f"SHOW TABLES IN `{catalog}`.`{database}`").rows}
+    act = repair and not dry_run
     outcome = {}
     for table in contract.tables:
         (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", sql_variables(contract, settings))
         if table in present:
-            outcome[table] = _reconcile(session, contract, table, ddl, repair and not dry_run)
-            continue
-        if not dry_run:
-            session.run(ddl)
-        outcome[table] = "would be created" if dry_run else "created"
+            outcome[table] = _reconcile(session, contract, table, ddl, act)
+        elif created_ms(s3, contract.lake, table) is not None:
+            outcome[table] = _enter(session, contract, table, ddl, act)
+        else:
+            if not dry_run:
+                session.run(ddl)
+            outcome[table] = "would be created" if dry_run else "created"
     return outcome
+
+
+def _enter(session: GatewaySession, contract: Contract, table: str, ddl: str, act: bool) -> str:
+    """Make a table of the warehouse known to the catalog, which does not name it; gives the outcome."""
+    what = "was in the warehouse and not in the catalog"
+    if not act:
+        return f"drift: {what} (repair is off)"
+    session.run(f"CALL `{contract.lake.catalog}`.sys.repair('{contract.lake.database}.{table}')")
+    rest = _reconcile(session, contract, table, ddl, act)
+    return f"repaired: {what}" + ("" if rest == "unchanged" else f"; {rest}")
 
 
 def _reconcile(session: GatewaySession, contract: Contract, table: str, ddl: str, act: bool) -> str:

@@ -108,7 +108,7 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     reconcile_topics(made.kafka, made.contract.topics.values())
     with lake_session(made.gateway, made.contract, made.settings, NAME) as session:
         reconcile_database(session, made.contract)
-        reconcile_tables(session, made.contract, made.settings)
+        reconcile_tables(session, made.contract, made.settings, made.s3)
     store = VerdictStore(made.db)
     store.create_tables()
     # The engines are the session's: whatever another lake left behind is not ours.
