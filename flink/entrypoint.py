@@ -2,8 +2,9 @@
 
 Flink's configuration is config.yaml beside this file, the local way's own, filled in from the environment: S3_ENDPOINT,
 S3_ACCESS_KEY and S3_SECRET_KEY are required, DEFAULTS has the rest. The lines of FLINK_PROPERTIES (`key: value`) come
-after it and replace what it says of the same key. KAFKA_USERNAME and KAFKA_PASSWORD are its login to Kafka (jaas.conf).
-Both are written below FLINK_TMP, never into the image.
+after it and replace what it says of the same key. KAFKA_USERNAME and KAFKA_PASSWORD are its login to Kafka (jaas.conf),
+CATALOG_USER and CATALOG_PASSWORD the one to the lake's catalog (pgpass). All are written below
+FLINK_TMP, never into the image.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ DEFAULTS = {
     "GATEWAY_PORT": "8083",
     "KAFKA_USERNAME": "",
     "KAFKA_PASSWORD": "",
+    "CATALOG_USER": "paimon",
+    "CATALOG_PASSWORD": "",
 }
+# Files with a login, by the name that config.yaml has for their paths.
+LOGINS = {"JAAS": "jaas.conf", "PGPASS": "pgpass"}
 # As the scripts of Flink expect them.
 FILES = {
     "log4j.properties": "log4j-console.properties",
@@ -63,7 +68,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> str:
     temporary = Path(environment["FLINK_TMP"])
     conf = Path(environment["FLINK_CONF_DIR"])
     values = {**DEFAULTS, **environment, "HOST": socket.gethostname(), "TMP": str(temporary), "CONF": str(conf)}
-    values["JAAS"] = f"{conf}/jaas.conf"
+    values |= {name: f"{conf}/{file}" for name, file in LOGINS.items()}
     role = arguments[0] if arguments else ""
     try:
         # ZooKeeper has a file of its own, and needs no key of the store.
@@ -72,7 +77,8 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> str:
         os.umask(0o077)
         conf.mkdir(parents=True, exist_ok=True)
         (conf / "config.yaml").write_text(config)
-        (conf / "jaas.conf").write_text(Template((HERE / "jaas.conf").read_text()).substitute(values))
+        for name in LOGINS.values():
+            (conf / name).write_text(Template((HERE / name).read_text()).substitute(values))
         for source, target in FILES.items():
             shutil.copyfile(HERE / source, conf / target)
         command = arguments

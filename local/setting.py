@@ -47,7 +47,6 @@ class Setting:
         return {
             "CATALOG_JDBC_URL": f"jdbc:postgresql://{LOOPBACK}:{self.ports['postgres']}/paimon",
             "CATALOG_USER": "paimon",
-            "CATALOG_PASSWORD": self.credentials.paimon_db_password,
         }
 
     def kafka_environment(self, principal: str) -> dict[str, str]:

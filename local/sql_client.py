@@ -31,7 +31,7 @@ def open_client(setting: Setting, arguments: list[str]) -> NoReturn:
     )  # fmt: skip
     if done.returncode != 0:
         raise PipelineError(f"the SQL of the session could not be rendered: {last_words(done)}")
-    # It holds the catalog's password; the client takes its path for a URI, in which no blank may stand.
+    # The client takes its path for a URI, in which no blank may stand.
     initial = places.short_run / "sql-client-init.sql"
     write_private(initial, done.stdout)
     flink = {

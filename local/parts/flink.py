@@ -15,12 +15,13 @@ from local.setting import Setting
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
 SLOTS = 4
 SOFTWARE = ("flink", "java")
+JAAS, PGPASS = "jaas.conf", "pgpass"
 
 
 def parts(setting: Setting) -> list[Part]:
     places, ports = setting.places, setting.ports
     folder = places.conf / "flink"
-    files = {folder / "config.yaml": config(setting), jaas_file(setting): jaas(setting)}
+    files = {folder / "config.yaml": config(setting), **logins(setting)}
     for name, source in (("log4j-console.properties", "log4j"), ("log4j-cli.properties", "log4j-client")):
         files[folder / name] = (places.repository / "flink" / f"{source}.properties").read_text()
     environment = {
@@ -92,19 +93,26 @@ def config(setting: Setting) -> str:
         RPC_PORT=setting.ports["flink_rpc"],
         GATEWAY_PORT=setting.ports["gateway"],
         TMP=setting.places.short_run / "flink",
-        JAAS=jaas_file(setting),
+        JAAS=login_file(setting, JAAS),
+        PGPASS=login_file(setting, PGPASS),
     )
 
 
-def jaas_file(setting: Setting) -> Path:
+def login_file(setting: Setting, name: str) -> Path:
     """Its path stands among Java's options, in which no blank may be."""
-    return setting.places.short_run / "flink" / "jaas.conf"
+    return setting.places.short_run / "flink" / name
 
 
-def jaas(setting: Setting) -> str:
-    """Flink's login to Kafka, which no SQL, job or page of its UI ever holds."""
-    template = Template((setting.places.repository / "flink" / "jaas.conf").read_text())
-    return template.substitute(KAFKA_USERNAME="flink", KAFKA_PASSWORD=setting.kafka_password("flink"))
+def logins(setting: Setting) -> dict[Path, str]:
+    """Flink's logins to Kafka and to the catalog, which no SQL, job or page of its UI ever holds."""
+    values = {
+        "KAFKA_USERNAME": "flink",
+        "KAFKA_PASSWORD": setting.kafka_password("flink"),
+        "CATALOG_USER": setting.catalog_environment["CATALOG_USER"],
+        "CATALOG_PASSWORD": setting.credentials.paimon_db_password,
+    }
+    templates = {name: Template((setting.places.repository / "flink" / name).read_text()) for name in (JAAS, PGPASS)}
+    return {login_file(setting, name): template.substitute(values) for name, template in templates.items()}
 
 
 def get_json(url: str) -> dict[str, Any] | None:

@@ -68,7 +68,6 @@ class Settings:
     flink_gateway_url: str
     catalog_jdbc_url: str
     catalog_user: str
-    catalog_password: str = field(repr=False)
     ingester_url: str
     ingester_control: str
     ingester_supervisor_socket: str
@@ -90,7 +89,6 @@ class Settings:
             flink_gateway_url=_url(env, "FLINK_GATEWAY_URL", "http://127.0.0.1:18083"),
             catalog_jdbc_url=_jdbc(env, "jdbc:postgresql://127.0.0.1:15432/paimon"),
             catalog_user=env.get("CATALOG_USER") or "paimon",
-            catalog_password=_required(env, "CATALOG_PASSWORD"),
             ingester_url=_url(env, "INGESTER_URL", "http://127.0.0.1:18090"),
             ingester_control=_choice(env, "INGESTER_CONTROL", INGESTER_CONTROLS),
             ingester_supervisor_socket=env.get("INGESTER_SUPERVISOR_SOCKET", ""),

@@ -72,12 +72,11 @@ def sql_variables(contract: Contract, settings: Settings) -> dict[str, str]:
     topics = {f"TOPIC_{name.upper()}": stream.topic for name, stream in contract.streams.items()}
     return topics | {
         "TOPIC_DEAD_LETTER": contract.dead_letter.topic,
+        # Passwords stand in Flink's own configuration (jaas.conf, pgpass): none in SQL, jobs and their UI.
         "CATALOG_JDBC_URL": settings.catalog_jdbc_url,
         "CATALOG_USER": settings.catalog_user,
-        "CATALOG_PASSWORD": settings.catalog_password,
         "WAREHOUSE": contract.lake.warehouse,
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        # Who logs in stands in Flink's own configuration (flink/jaas.conf): no password in SQL, jobs and their UI.
         "KAFKA_SECURITY_PROTOCOL": settings.kafka.security_protocol,
         "KAFKA_SASL_MECHANISM": settings.kafka.sasl_mechanism,
         "SNAPSHOT_MAX_AGE_MS": str(contract.lake.snapshot_max_age_s * 1000),

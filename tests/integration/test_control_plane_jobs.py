@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -79,7 +79,7 @@ def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     reconcile_topics(made.kafka, made.contract.topics.values())
     with lake_session(made.gateway, made.contract, made.settings, NAME) as session:
         reconcile_database(session, made.contract)
-        reconcile_tables(session, made.contract, made.settings)
+        reconcile_tables(session, made.contract, made.settings, made.s3)
     plane = Plane(made, Sender(engines), [])
     yield plane
     for job in made.contract.jobs.values():
@@ -97,7 +97,7 @@ def test_a_job_is_started_once(plane: Plane) -> None:
     plane.wait_stored()
 
 
-def test_no_login_to_kafka_is_on_a_page_of_flinks_or_in_a_log(plane: Plane, engines: Home) -> None:
+def test_no_login_is_on_a_page_of_flinks_or_in_a_log(plane: Plane, engines: Home) -> None:
     url, job = plane.engines.settings.flink_rest_url, plane.live()
     workers = [worker["id"] for worker in requests.get(f"{url}/taskmanagers", timeout=10).json()["taskmanagers"]]
     of_job = [f"jobs/{job}", f"jobs/{job}/config", f"jobs/{job}/plan", f"jobs/{job}/exceptions"]
@@ -108,7 +108,7 @@ def test_no_login_to_kafka_is_on_a_page_of_flinks_or_in_a_log(plane: Plane, engi
     logs = [path for path in engines.places.logs.rglob("*") if path.is_file()]
     texts |= {str(path): path.read_text(encoding="utf-8", errors="replace") for path in logs}
     assert any("gateway" in name for name in texts)
-    passwords = [engines.setting.kafka_password(name) for name in ("broker", "ingester", "flink", "airflow")]
+    passwords = [value for name, value in asdict(engines.setting.credentials).items() if name.endswith("_password")]
     assert not [name for name, text in texts.items() if any(password in text for password in passwords)]
 
 
@@ -223,7 +223,7 @@ def test_a_derived_table_made_anew_renews_the_job(plane: Plane) -> None:
     contract, settings = plane.engines.contract, plane.engines.settings
     with lake_session(plane.engines.gateway, contract, settings, NAME) as session:
         session.run(f"DROP TABLE lake.{NAME}.candle_1m")
-        assert reconcile_tables(session, contract, settings)["candle_1m"] == "created"
+        assert reconcile_tables(session, contract, settings, plane.engines.s3)["candle_1m"] == "created"
     outcome = reconcile_job(plane.engines, plane.job)
     assert "repaired: table candle_1m was made anew" in outcome
     assert "the earliest retained record, without state" in outcome

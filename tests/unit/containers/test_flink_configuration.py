@@ -6,7 +6,7 @@ from string import Template
 
 import pytest
 
-from flink.entrypoint import DEFAULTS, HERE, configuration
+from flink.entrypoint import DEFAULTS, HERE, LOGINS, configuration
 
 TEMPLATE = "a: ${A}\nopts: >-\n  one\n  two\n# opts: of old\nz.opts: 1\n"
 REQUIRED = {"S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
@@ -27,6 +27,6 @@ def test_a_value_that_is_missing_is_named() -> None:
 
 
 def test_the_image_knows_every_name_of_the_configuration() -> None:
-    texts = ((HERE / name).read_text() for name in ("config.yaml", "jaas.conf"))
+    texts = ((HERE / name).read_text() for name in ("config.yaml", *LOGINS.values()))
     names = {name for text in texts for name in Template(text).get_identifiers()}
-    assert names == {*DEFAULTS, *REQUIRED, "HOST", "TMP", "JAAS"}
+    assert names == {*DEFAULTS, *REQUIRED, "HOST", "TMP", *LOGINS}

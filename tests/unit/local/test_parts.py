@@ -90,13 +90,15 @@ def test_no_password_stands_on_a_command_line(setting: Setting) -> None:
     assert not [name for name, command in commands.items() if re.search(r"secret-\w+_password", command)]
 
 
-def test_flinks_login_stands_in_a_file_of_its_own_and_not_among_its_settings(setting: Setting) -> None:
-    assert "kafka_flink_password" not in flink.config(setting)
-    (login,) = re.findall(r"-Djava.security.auth.login.config=(\S+)", flink.config(setting))
+def test_each_login_of_flinks_stands_in_a_file_of_its_own_and_not_among_its_settings(setting: Setting) -> None:
+    text = flink.config(setting)
+    assert "_password" not in text
+    (kafka_login,) = re.findall(r"-Djava.security.auth.login.config=(\S+)", text)
+    (catalog_login,) = re.findall(r"-Dorg.postgresql.pgpassfile=(\S+)", text)
     for part in flink.parts(setting):
-        text = part.files[Path(login)]
-        assert 'username="flink"' in text
-        assert 'password="secret-kafka_flink_password"' in text
+        assert 'username="flink"' in part.files[Path(kafka_login)]
+        assert 'password="secret-kafka_flink_password"' in part.files[Path(kafka_login)]
+        assert "\n*:*:*:paimon:secret-paimon_db_password\n" in part.files[Path(catalog_login)]
 
 
 def test_kafka_is_told_a_password_for_each_principal_of_the_contract(setting: Setting) -> None:

@@ -87,7 +87,7 @@ def test_secrets_are_written_for_their_owner_only(places: Places, setting: Setti
     Supervisor(places)._write(list(parts.values()))
     written = {path for place in (places.conf, places.short_run) for path in place.rglob("*") if path.is_file()}
     secret = {path for path in written if "secret-" in path.read_text()}
-    assert {path.name for path in secret} >= {"config.yaml", "jaas.conf", "node1.properties", "ingester.sh"}
+    assert {path.name for path in secret} >= {"config.yaml", "jaas.conf", "pgpass", "node1.properties", "ingester.sh"}
     assert [path for path in secret if path.stat().st_mode & 0o077] == []
 
 

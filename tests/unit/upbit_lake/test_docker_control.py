@@ -75,6 +75,6 @@ def test_a_refusal_is_one_line(proxy: str) -> None:
 
 def test_the_settings_choose_it_and_an_unreachable_proxy_is_one_line() -> None:
     chosen = {"INGESTER_CONTROL": "docker", "INGESTER_DOCKER_URL": "http://127.0.0.1:1", "INGESTER_PROCESS": "x"}
-    secrets = {"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s", "CATALOG_PASSWORD": "p"}
+    secrets = {"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s"}
     with pytest.raises(ControlError, match=r"proxy at http://127.0.0.1:1/.* does not answer"):
         ingester_control(Settings.from_environment(secrets | chosen)).state()

@@ -7,7 +7,7 @@ import pytest
 from upbit_lake.settings import Settings, SettingsError
 
 LOGIN = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_USERNAME": "airflow", "KAFKA_PASSWORD": "hidden-kafka"}
-SECRETS = {"S3_ACCESS_KEY": "key", "S3_SECRET_KEY": "hidden-s3", "CATALOG_PASSWORD": "hidden-db"}
+SECRETS = {"S3_ACCESS_KEY": "key", "S3_SECRET_KEY": "hidden-s3"}
 
 
 def test_endpoints_have_local_defaults_and_lose_their_slash() -> None:

@@ -13,7 +13,7 @@ from upbit_lake.settings import KafkaLogin, Settings
 from upbit_lake.sql_files import RawSql, SqlFileError, load_statements, render, split_statements, sql_variables
 from upbit_lake.topic_offsets import GROUP_PREFIX
 
-SETTINGS = Settings.from_environment({"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s", "CATALOG_PASSWORD": "it's"})
+SETTINGS = Settings.from_environment({"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s"})
 STATEMENT_SET = (
     "EXECUTE STATEMENT SET\nBEGIN\nINSERT INTO a SELECT 1;\nINSERT INTO b SELECT CASE WHEN x THEN 1 END FROM c;\nEND;"
 )
