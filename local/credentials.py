@@ -15,7 +15,7 @@ from local.places import Places
 # What a home lacks of these is made: an update of an older one needs no hand, a password is rotated by deleting it.
 _MADE_WHEN_MISSING = frozenset(
     (
-        *(f"kafka_{name}_password" for name in ("broker", "ingester", "flink", "airflow")),
+        *(f"kafka_{name}_password" for name in ("broker", "ingester", "flink", "airflow", "reader")),
         "flink_s3_access_key",
         "flink_s3_secret_key",
     )
@@ -43,6 +43,7 @@ class Credentials:
     kafka_ingester_password: str
     kafka_flink_password: str
     kafka_airflow_password: str
+    kafka_reader_password: str
 
 
 def generate() -> Credentials:
@@ -70,6 +71,7 @@ def generate() -> Credentials:
         kafka_ingester_password=token(),
         kafka_flink_password=token(),
         kafka_airflow_password=token(),
+        kafka_reader_password=token(),
     )
 
 

@@ -37,7 +37,7 @@ def _addresses(setting: Setting) -> list[tuple[str, str, str]]:
         ("Airflow", ports.url("airflow"), f"{USER} / {secrets.airflow_password}"),
         ("Flink", ports.url("flink_rest"), ""),
         ("S3", ports.url("s3"), f"{secrets.s3_access_key} / {secrets.s3_secret_key}"),
-        ("Kafka", ports.kafka_bootstrap, f"airflow / {secrets.kafka_airflow_password} (SCRAM-SHA-512)"),
+        ("Kafka", ports.kafka_bootstrap, f"reader / {secrets.kafka_reader_password} (SCRAM-SHA-512)"),
         (
             "PostgreSQL (verdicts)",
             f"127.0.0.1:{ports['postgres']}/pipeline",

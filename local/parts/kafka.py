@@ -16,7 +16,7 @@ from local.setting import BROKER, Setting
 from local.surroundings import for_parts
 
 NODES = (1, 2, 3)
-SERVICES = ("ingester", "flink", "airflow")  # who logs in; what each may do stands in the contract
+SERVICES = ("ingester", "flink", "airflow", "reader")  # who logs in; what each may do stands in the contract
 NAMES = tuple(f"kafka-{node}" for node in NODES)
 
 

@@ -22,11 +22,11 @@ from tests.compose.images import Images
 from tests.home import FURTHER
 from tests.waiting import until
 
-AIRFLOW_PORT = 24080 + FURTHER
+AIRFLOW_PORT, S3_UI_PORT = 24080 + FURTHER, 24086 + FURTHER
 # Every container green, on two cores that start all of them at once.
 HEALTHY_S = 600
 # They end by themselves once they have done their part.
-ONCE = ("kafka-access", "s3-access", "airflow-init")
+ONCE = ("kafka-access", "s3-access", "postgres-access", "airflow-init")
 # Python with our plugins in one of Airflow's containers; a program that prints what a URL answers.
 IN_AIRFLOW = ("env", "PYTHONPATH=/opt/pipeline/plugins", "python")
 GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -44,7 +44,13 @@ class Project:
         self.name = name
         self._env = folder / ".env"
         dot_env.write(self._env, exchange=True)
-        own = {"PIPELINE_PORT_AIRFLOW": str(AIRFLOW_PORT), "DOCKER_SOCKET": _socket(self.engine), **settings}
+        own = {
+            "PIPELINE_PORT_AIRFLOW": str(AIRFLOW_PORT),
+            "PIPELINE_PORT_S3_UI": str(S3_UI_PORT),
+            "DOCKER_SOCKET": _socket(self.engine),
+            "BACKUP_FOLDER": str(folder / "backup"),
+            **settings,
+        }
         with self._env.open("a") as file:
             file.writelines(f"{key}={value}\n" for key, value in own.items())
         self._files = images.for_compose()
@@ -63,6 +69,12 @@ class Project:
         done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def rotate(self, *names: str) -> None:
+        """Gives secrets new values as docs/containers.md says: `./pipeline secrets` makes those that have no line."""
+        lines = self._env.read_text().splitlines(keepends=True)
+        self._env.write_text("".join(line for line in lines if line.partition("=")[0] not in names))
+        dot_env.write(self._env, exchange=True)
 
     @property
     def started_ms(self) -> int:
@@ -90,12 +102,17 @@ class Project:
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What `docker inspect` says of each container, by service; also of those that ended."""
-        ids = self.compose("ps", "--all", "--quiet").split()
-        found = json.loads(self.engine.docker("inspect", *ids))
+        found = json.loads(self.engine.docker("inspect", *self._list("{{.ID}}")))
         return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
 
     def container(self, service: str) -> Container:
-        return Container(self.engine, self.containers()[service]["Name"].lstrip("/"))
+        (name,) = self._list("{{.Names}}", "--filter", f"label=com.docker.compose.service={service}")
+        return Container(self.engine, name)
+
+    def _list(self, form: str, *filters: str) -> list[str]:
+        # Of the engine itself: Compose takes a second for it.
+        mine = ("--filter", f"label=com.docker.compose.project={self.name}", *filters)
+        return self.engine.docker("ps", "--all", "--format", form, *mine).split()
 
     def run(self, service: str, *command: str) -> str:
         """What a command in a service's container says on stdout."""
@@ -123,8 +140,8 @@ class Project:
 
     def memory(self) -> list[str]:
         """What each container uses now, one line each."""
-        ids = self.compose("ps", "--quiet").split()
-        said = self.engine.docker("stats", "--no-stream", "--format", "{{.Name}}: {{.MemUsage}}", *ids)
+        running = self._list("{{.ID}}", "--filter", "status=running")
+        said = self.engine.docker("stats", "--no-stream", "--format", "{{.Name}}: {{.MemUsage}}", *running)
         return sorted(line.removeprefix(f"{self.name}-") for line in said.splitlines())
 
     def airflow(self) -> AirflowApi:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
-from typing import Any
 
 import pytest
 
 from tests import truth
+from tests.compose.asking import ask, ask_kafka, ask_postgres, ask_s3
 from tests.compose.project import AIRFLOW_PORT, GET, IN_AIRFLOW, ONCE, Project
 from tests.end_to_end.conftest import run_dag
 from tests.waiting import until
@@ -75,64 +74,27 @@ def test_every_dag_is_imported(pipeline: Project) -> None:
     assert api.ask("GET", "/importErrors")["import_errors"] == []
 
 
-ASK_KAFKA = """
-import json, sys
-from confluent_kafka.admin import AdminClient
-settings = {"bootstrap.servers": "kafka-1:9092", "socket.timeout.ms": 8000, "log_level": 0, **json.loads(sys.argv[1])}
-print(sorted(AdminClient(settings).list_topics(timeout=8).topics))
-"""
-ASK_S3 = """
-import json, sys, boto3, botocore.config
-settings = botocore.config.Config(retries={"total_max_attempts": 1})
-where = {"endpoint_url": "http://s3:9000", "region_name": "us-east-1"}
-client = boto3.client("s3", config=settings, **where, **json.loads(sys.argv[1]))
-print(sorted(bucket["Name"] for bucket in client.list_buckets()["Buckets"]))
-client.list_objects_v2(Bucket="paimon")
-if sys.argv[2:]:
-    client.delete_object(Bucket="paimon", Key=sys.argv[2])
-"""
-ASK_POSTGRES = """
-import json, sys, psycopg2
-print(psycopg2.connect(host="postgres", connect_timeout=8, **json.loads(sys.argv[1])).server_version)
-"""
-
-
-def ask(project: Project, code: str, *arguments: str) -> str:
-    """What a client in the network of the data is told; its last line when it is refused."""
-    container = project.container("airflow-triggerer").name
-    done = project.engine.try_docker("exec", container, *IN_AIRFLOW, "-c", code, *arguments)
-    return "ok" if done.returncode == 0 else (done.stderr.strip().splitlines() or [""])[-1]
-
-
 def test_kafka_takes_no_one_without_a_login(pipeline: Project) -> None:
-    login = {
-        "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "airflow",
-        "sasl.password": pipeline.secrets["KAFKA_AIRFLOW_PASSWORD"],
-    }  # fmt: skip
-    assert ask(pipeline, ASK_KAFKA, json.dumps(login)) == "ok"
-    assert "KafkaException" in ask(pipeline, ASK_KAFKA, "{}")
-    assert "KafkaException" in ask(pipeline, ASK_KAFKA, json.dumps({**login, "sasl.password": "guessed"}))
+    assert ask_kafka(pipeline, "airflow", pipeline.secrets["KAFKA_AIRFLOW_PASSWORD"]) == "ok"
+    assert "KafkaException" in ask_kafka(pipeline, "airflow", "guessed")
+    assert "KafkaException" in ask_kafka(pipeline)
 
 
 def test_s3_takes_a_service_s_own_key_for_what_that_service_does(pipeline: Project) -> None:
     secrets = pipeline.secrets
-    airflow = {"aws_access_key_id": secrets["S3_ACCESS_KEY"], "aws_secret_access_key": secrets["S3_SECRET_KEY"]}
-    assert ask(pipeline, ASK_S3, json.dumps(airflow)) == "ok"
-    assert "AccessDenied" in ask(pipeline, ASK_S3, json.dumps(airflow), "anything")
-    guessed = {**airflow, "aws_secret_access_key": "guessed"}
-    assert "SignatureDoesNotMatch" in ask(pipeline, ASK_S3, json.dumps(guessed))
+    airflow = (secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"])
+    assert ask_s3(pipeline, *airflow) == "ok"
+    assert "AccessDenied" in ask_s3(pipeline, *airflow, deletes="anything")
+    assert "SignatureDoesNotMatch" in ask_s3(pipeline, airflow[0], "guessed")
     assert "403" in ask(pipeline, GET, "http://s3:9000/paimon")
 
 
 def test_postgres_takes_each_role_for_its_own_database(pipeline: Project) -> None:
-    def login(user: str, database: str, password: str) -> str:
-        return json.dumps({"user": user, "dbname": database, "password": password})
-
     right = pipeline.secrets["PAIMON_DB_PASSWORD"]
-    assert ask(pipeline, ASK_POSTGRES, login("paimon", "paimon", right)) == "ok"
-    assert "CONNECT privilege" in ask(pipeline, ASK_POSTGRES, login("paimon", "airflow", right))
-    assert "authentication failed" in ask(pipeline, ASK_POSTGRES, login("paimon", "paimon", "guessed"))
-    assert "no password" in ask(pipeline, ASK_POSTGRES, login("paimon", "paimon", ""))
+    assert ask_postgres(pipeline, "paimon", right, "paimon") == "ok"
+    assert "CONNECT privilege" in ask_postgres(pipeline, "paimon", right, "airflow")
+    assert "authentication failed" in ask_postgres(pipeline, "paimon", "guessed", "paimon")
+    assert "no password" in ask_postgres(pipeline, "paimon", "", "paimon")
 
 
 def test_airflow_takes_no_one_without_a_login(pipeline: Project) -> None:
@@ -175,9 +137,9 @@ def test_the_engine_is_asked_about_the_ingester_and_nothing_else(pipeline: Proje
     assert {(method, path): ask_engine(pipeline, method, path) for method, path in refused} == dict.fromkeys(
         refused, 403
     )
-    before = _started(pipeline)
+    before = pipeline.container("ingester").state["StartedAt"]
     assert ask_engine(pipeline, "POST", f"{ingester}/restart?t=30") == 204
-    assert _started(pipeline) > before
+    assert pipeline.container("ingester").state["StartedAt"] > before
     pipeline.wait_healthy()
 
 
@@ -201,8 +163,3 @@ def test_a_killed_ingester_is_brought_back_by_airflow(pipeline: Project) -> None
     print(f"the ingester ran again after {time.monotonic() - began:.0f} s")
     pipeline.wait_healthy()
     pipeline.assert_no_trade_is_missing()
-
-
-def _started(project: Project) -> str:
-    state: dict[str, Any] = project.container("ingester").state
-    return str(state["StartedAt"])

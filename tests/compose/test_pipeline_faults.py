@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.compose.asking import reading_s3
 from tests.compose.project import Project
 from tests.waiting import until
 
@@ -62,6 +63,13 @@ def test_it_goes_on_without_one_node(pipeline: Project, service: str) -> None:
         goes_on(pipeline)
     finally:
         pipeline.compose("start", service)
+
+
+def test_no_read_fails_while_a_node_of_the_store_goes_and_comes(pipeline: Project) -> None:
+    with reading_s3(pipeline):
+        pipeline.compose("stop", "minio-3")
+        pipeline.compose("start", "minio-3")
+        pipeline.wait_healthy()
 
 
 def test_a_crashed_taskmanager_heals(pipeline: Project) -> None:

@@ -187,7 +187,7 @@ def test_rights_that_differ_are_named_by_the_control_plane_and_repaired_by_up(ka
         "may not write topic upbit-ticker, may read topic upbit-dead-letter, may read topic upbit-orderbook, "
         "may read topic upbit-ticker, may read topic upbit-trade"
     )
-    drift = {"access of airflow": "unchanged", "access of flink": "unchanged"}
+    drift = {f"access of {name}": "unchanged" for name in contract.access}
     drift["access of ingester"] = f"drift: {differs} (./pipeline up repairs it)"
     until("every broker knows", lambda: access_drift(airflow, contract, settings.kafka) == drift, 20, 0.2)
     said = kafka.run("up", "--source", "exchange", "--only", "kafka").stdout

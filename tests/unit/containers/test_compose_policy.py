@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from local.places import REPOSITORY
 FILE = REPOSITORY / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+# What is run by hand while the others stand still.
+BY_HAND = {"backup"}
 SECRET = re.compile(r"PASSWORD|SECRET|_KEY|FERNET|JWT|MINIO_ROOT|CLUSTER_ID")
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - BY_HAND))
 def test_every_service_is_hardened_bounded_and_comes_back(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -28,6 +31,16 @@ def test_every_service_is_hardened_bounded_and_comes_back(name: str) -> None:
     assert {"mem_limit", "pids_limit"} <= service.keys()
     assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
     assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & service.keys()
+
+
+def test_what_is_run_by_hand_has_no_network_and_no_more_rights_than_files_of_others_need() -> None:
+    for service in (SERVICES[name] for name in BY_HAND):
+        assert service["network_mode"] == "none"
+        assert service["profiles"]
+        assert service["restart"] == "no"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert set(service["cap_add"]) == {"CHOWN", "DAC_OVERRIDE", "FOWNER"}
 
 
 def test_ports_are_open_to_this_machine_only() -> None:
@@ -44,7 +57,7 @@ def test_the_engine_s_socket_is_given_to_its_proxy_only() -> None:
 
 
 def members(network: str) -> set[str]:
-    return {name for name, service in SERVICES.items() if network in service["networks"]}
+    return {name for name, service in SERVICES.items() if network in service.get("networks", ())}
 
 
 def test_only_airflow_s_scheduler_shares_a_network_with_those_who_command_flink() -> None:
@@ -54,7 +67,7 @@ def test_only_airflow_s_scheduler_shares_a_network_with_those_who_command_flink(
 def test_only_who_must_has_a_way_out() -> None:
     outside = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
     assert outside == {"edge"}
-    assert members("edge") == {"ingester", "airflow-api"}
+    assert members("edge") == {"ingester", "airflow-api", "kafka-ui", "s3-ui"}
 
 
 def test_every_secret_is_required_and_none_has_a_default() -> None:
@@ -77,11 +90,27 @@ def test_no_secret_stands_in_the_files() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, s in SERVICES.items() if "build" not in s and not s["image"].startswith("upbit-")]
+    ("line", "found"),
+    [
+        ("POSTGRES_PASSWORD: postgres", True),
+        ("MINIO_ROOT_PASSWORD=minioadmin", True),
+        ('"secret_key": "minio123",', True),
+        ("POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?run ./pipeline secrets}", False),
+        ("password=password)", False),
+    ],
 )
-def test_a_public_image_has_a_version(name: str) -> None:
-    image = SERVICES[name]["image"]
-    assert re.search(r":\d+(\.\d+)*", image), image
+def test_a_well_known_password_is_a_finding_of_gitleaks(line: str, found: bool) -> None:
+    (rule,) = tomllib.loads((REPOSITORY / ".gitleaks.toml").read_text())["rules"]
+    assert bool(re.search(rule["regex"], line)) is found
+
+
+@pytest.mark.parametrize(
+    "image", sorted({s["image"] for s in SERVICES.values() if not s["image"].startswith("upbit-")})
+)
+def test_a_public_image_has_a_version_and_a_digest(image: str) -> None:
+    pinned = r":v?\d+(\.\d+)*(-\w+)?@sha256:[0-9a-f]{64}$"
+    # docs/containers.md says why this one has no digest.
+    assert re.search(pinned, image) or image == "haproxy:3.2", image
 
 
 def test_whoever_keeps_something_keeps_it_in_a_named_volume() -> None:

@@ -75,7 +75,7 @@ def test_a_home_from_before_kafkas_logins_gets_them_and_keeps_the_rest(places: P
     now = asdict(load_or_create(places))
     assert older.items() <= now.items()
     fresh = [now[name] for name in now.keys() - older.keys()]
-    assert len(fresh) == len(set(fresh)) == 4
+    assert len(fresh) == len(set(fresh)) == 5
     assert all(fresh)
     assert places.credentials_file.stat().st_mode & 0o777 == 0o600
     assert asdict(load_or_create(places)) == now, "made once"

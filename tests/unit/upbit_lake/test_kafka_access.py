@@ -45,7 +45,7 @@ def test_a_new_stream_needs_no_right_of_its_own(contract: Contract) -> None:
     more = replace(contract, topics={**contract.topics, "upbit-new": contract.topics["upbit-trade"]})
     added = wanted_rights(more) - wanted_rights(contract)
     principals: set[Any] = {right.principal for right in added}
-    assert principals == {"User:ingester", "User:flink", "User:airflow"}
+    assert principals == {"User:ingester", "User:flink", "User:airflow", "User:reader"}
     assert {right.name for right in added} == {"upbit-new"}
 
 
@@ -65,13 +65,13 @@ def test_what_is_missing_and_what_is_too_much_is_named(contract: Contract) -> No
     told = differences(contract, (wanted - {write}) | {one(reads, "READ")})
     assert str(told["ingester"]) == "may not write topic upbit-trade, may read topic upbit-trade"
     assert not told["ingester"].new
-    assert {str(told[name]) for name in ("flink", "airflow")} == {""}
+    assert {str(told[name]) for name in ("flink", "airflow", "reader")} == {""}
 
 
 def test_a_principal_without_any_right_is_new_and_strangers_are_not_judged(contract: Contract) -> None:
     stranger = replace(contract, access={"ui": replace(contract.access["flink"], name="ui")})
     told = differences(contract, wanted_rights(stranger))
-    assert set(told) == {"ingester", "flink", "airflow"}
+    assert set(told) == {"ingester", "flink", "airflow", "reader"}
     assert all(difference.new and not difference.extra for difference in told.values())
 
 
