@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from rich.console import Console
@@ -24,14 +26,16 @@ TYPED = (
 SHELL = (
     "pipeline",
     ".ci/run",
+    "containers/backup.sh",
     "containers/airflow/init.sh",
     "containers/airflow/after_api.sh",
-    "containers/postgres/roles.sh",
+    "containers/postgres/access.sh",
 )
 DOCKERFILES = ("exchange", "ingester", "flink", "containers/airflow", "containers/minio")
+GITLEAKS, DCLINT = "github.com/zricethezav/gitleaks/v8@v8.30.1", "dclint@3.1.0"
 
 # What `all` (and so CI) runs, in this order.
-ALL = ("lint", "unit", "dags", "integration", "e2e")
+ALL = ("lint", "unit", "dags", "integration", "e2e", "compose")
 
 # Suites that need one environment only (compose: everything else is in its images); the others need engines.
 ALONE = {"lint": "tests", "unit": "tests", "dags": "airflow", "compose": "tests"}
@@ -57,6 +61,21 @@ def _lint(places: Places) -> None:
     _run(places, "mypy", *TYPED)
     _run(places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "containers/minio/access.Dockerfile")
     _run(places, "shellcheck", *SHELL)
+    with TemporaryDirectory() as folder:
+        rendered = f"{folder}/docker-compose.yml"
+        _run(places, "docker-compose", "--profile", "*", "config", "--no-interpolate", "--output", rendered)
+        _run_foreign(places, "npx", "--yes", DCLINT, "--config", ".dclintrc.yaml", "--max-warnings", "0", rendered)
+    _run_foreign(places, "go", "run", GITLEAKS, "git", "--config", ".gitleaks.toml", "--no-banner", "--redact")
+
+
+def _run_foreign(places: Places, *command: str) -> None:
+    """What nobody packs for Python; where its language is not there it is left out, and says so."""
+    if not shutil.which(command[0]):
+        print(f"skipped, there is no {command[0]} on this machine: {' '.join(command)}")
+        return
+    code = run_to_its_end(command, places.repository, dict(os.environ))
+    if code != 0:
+        raise PipelineError(f"{' '.join(command)} failed (exit {code}): the lines above say where")
 
 
 def _unit(places: Places) -> None:
