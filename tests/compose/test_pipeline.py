@@ -10,7 +10,7 @@ import pytest
 from tests import truth
 from tests.compose.asking import ask, ask_kafka, ask_postgres, ask_s3
 from tests.compose.project import AIRFLOW_PORT, GET, IN_AIRFLOW, ONCE, Project
-from tests.end_to_end.conftest import run_dag
+from tests.end_to_end.conftest import close_hours, run_dag
 from tests.waiting import until
 
 pytestmark = pytest.mark.compose
@@ -28,13 +28,7 @@ def closed_hour(pipeline: Project) -> truth.Hour:
     end_ms = pipeline.started_ms - pipeline.started_ms % (60 * MINUTE_MS)
     hour = truth.hour_of(end_ms - 1)
     until("exchange clock past the hour", lambda: pipeline.clock_ms() > end_ms + 3 * MINUTE_MS, CATCH_UP_S)
-    api = pipeline.airflow()
-
-    def exact() -> bool:
-        run_dag(api, "compact_paimon_partitions")
-        return truth.lake_revisions(pipeline.lake, hour) == {1}
-
-    until("the hour closed with exact candles", exact, CATCH_UP_S, every_s=5)
+    close_hours(pipeline.airflow(), pipeline.lake, [hour], CATCH_UP_S)
     return hour
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,6 +76,19 @@ def run_dag(api: AirflowApi, dag: str) -> str:
     run_id = api.trigger(dag)
     assert api.follow(dag, run_id, DAG_S, lambda task, state: print(f"  {dag}: {task} {state}")) == "success"
     return run_id
+
+
+def close_hours(api: AirflowApi, lake: truth.Lake, hours: Sequence[truth.Hour], patience_s: float) -> None:
+    """Runs the closing DAG until these hours have their exact candles.
+
+    An hour closes once the lake has passed it, a checkpoint or two after the exchange.
+    """
+
+    def exact() -> bool:
+        run_dag(api, "compact_paimon_partitions")
+        return all(truth.lake_revisions(lake, hour) == {1} for hour in hours)
+
+    until("the hours closed with exact candles", exact, patience_s, every_s=5)
 
 
 def bootstrap(api: AirflowApi) -> dict[str, list[str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,13 @@ from local.setting import Setting
 from local.status import exchange_status
 from local.supervision import Supervisor
 from tests import truth
-from tests.end_to_end.conftest import assert_no_trade_is_missing, bootstrap, run_dag, start_with_two_closed_hours
+from tests.end_to_end.conftest import (
+    assert_no_trade_is_missing,
+    bootstrap,
+    close_hours,
+    run_dag,
+    start_with_two_closed_hours,
+)
 from tests.home import Home
 from tests.waiting import until
 
@@ -41,14 +49,7 @@ def closed_hours(pipeline: Home) -> list[truth.Hour]:
     grace_ms = 3 * 60_000
     until("exchange clock past both hours", lambda: clock_ms(setting) > end_ms + grace_ms, CATCH_UP_S)
     hours = [truth.hour_of(first_ms), truth.hour_of(end_ms - 1)]
-    api = AirflowApi.of(setting)
-
-    def exact() -> bool:
-        """An hour closes once the lake has passed it, a checkpoint or two after the exchange."""
-        run_dag(api, "compact_paimon_partitions")
-        return all(truth.lake_revisions(truth.lake_of(setting), hour) == {1} for hour in hours)
-
-    until("both hours closed with exact candles", exact, CATCH_UP_S, every_s=5)
+    close_hours(AirflowApi.of(setting), truth.lake_of(setting), hours, CATCH_UP_S)
     return hours
 
 
@@ -64,6 +65,14 @@ def test_every_table_has_rows(pipeline: Home) -> None:
     header, number = done.stdout.split()
     assert header == "n"
     assert int(number) > 0
+
+
+def test_the_sql_client_reads_the_lake(pipeline: Home, tmp_path: Path) -> None:
+    settings = ("SET 'execution.runtime-mode' = 'batch';", "SET 'sql-client.execution.result-mode' = 'tableau';")
+    # A statement begins on a line of its own.
+    (tmp_path / "count.sql").write_text("\n".join([*settings, "SELECT COUNT(*) AS n FROM candle_1m;"]))
+    said = pipeline.run("sql", "-f", str(tmp_path / "count.sql")).stdout
+    assert re.search(r"\| +[1-9]\d* +\|", said), said
 
 
 def test_trades_and_candles_equal_the_ledger(pipeline: Home, closed_hours: list[truth.Hour]) -> None:
