@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -22,12 +23,13 @@ class Recipe:
     base: str
 
 
+# The one that takes longest comes first.
 RECIPES = {
+    "minio": Recipe("containers/minio/Dockerfile", GO),
     "exchange": Recipe("exchange/Dockerfile", PYTHON),
     "ingester": Recipe("ingester/Dockerfile", PYTHON),
     "flink": Recipe("flink/Dockerfile", PYTHON),
     "airflow": Recipe("containers/airflow/Dockerfile", PYTHON),
-    "minio": Recipe("containers/minio/Dockerfile", GO),
     "minio-access": Recipe("containers/minio/access.Dockerfile", PYTHON),
 }
 # By the last word of the public image's name.
@@ -65,24 +67,33 @@ class Images:
 
     def for_compose(self) -> tuple[str, ...]:
         """Makes sure that every image of docker-compose.yml is there, and returns the files to run it with."""
-        for name in RECIPES:
-            self.get(name)
+        recipes = {f"upbit-{name}": recipe for name, recipe in RECIPES.items()}
         public = sorted(public_images())
-        if all(can_be_had(self.engine, image) for image in public):
+        had = all(can_be_had(self.engine, image) for image in public)
+        names = {image: image.rpartition("/")[2].partition(":")[0] for image in public}
+        if not had:
+            recipes |= {f"upbit-stand-in-{name}": STAND_INS[name] for name in names.values()}
+        for base in sorted({recipe.base for recipe in recipes.values()}):
+            self._builder(base)
+        # Two at a time: one compiles while the other fetches packages.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(self._get, recipes, recipes.values()))
+        if had:
             return (COMPOSE_FILE,)
-        for image in public:
-            name = image.rpartition("/")[2].partition(":")[0]
-            tag = self._get(f"upbit-stand-in-{name}", STAND_INS[name])
-            label = stand_in(self.engine, tag)
-            self.report.append(f"{tag} ({label}) stands in for {image}")
+        for image, name in names.items():
+            label = stand_in(self.engine, f"upbit-stand-in-{name}")
+            self.report.append(f"upbit-stand-in-{name} ({label}) stands in for {image}")
         return COMPOSE_FILE, STAND_INS_FILE
+
+    def _builder(self, base: str) -> str:
+        try:
+            return self.bases.builder(base)
+        except NoEngineError as reason:
+            pytest.skip(str(reason))
 
     def _get(self, tag: str, recipe: Recipe) -> str:
         if tag not in self._built:
-            try:
-                builder = self.bases.builder(recipe.base)
-            except NoEngineError as reason:
-                pytest.skip(str(reason))
+            builder = self._builder(recipe.base)
             began = time.monotonic()
             self._build(tag, recipe, builder)
             size = int(self.engine.docker("image", "inspect", "--format", "{{.Size}}", tag)) / 1e6
