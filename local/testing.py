@@ -73,9 +73,7 @@ def _run_foreign(places: Places, *command: str) -> None:
     if not shutil.which(command[0]):
         print(f"skipped, there is no {command[0]} on this machine: {' '.join(command)}")
         return
-    code = run_to_its_end(command, places.repository, dict(os.environ))
-    if code != 0:
-        raise PipelineError(f"{' '.join(command)} failed (exit {code}): the lines above say where")
+    _must_pass(places, command, dict(os.environ), " ".join(command))
 
 
 def _unit(places: Places) -> None:
@@ -128,9 +126,13 @@ def _run(places: Places, *arguments: str, venv: str = "tests") -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")}
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
     environment["PIPELINE_PARTS"] = str(places.parts)
+    _must_pass(places, command, environment, " ".join(arguments))
+
+
+def _must_pass(places: Places, command: Sequence[str], environment: dict[str, str], name: str) -> None:
     code = run_to_its_end(command, places.repository, environment)
     if code != 0:
-        raise PipelineError(f"{' '.join(arguments)} failed (exit {code}): the lines above say where")
+        raise PipelineError(f"{name} failed (exit {code}): the lines above say where")
 
 
 def run_to_its_end(command: Sequence[str], folder: Path, environment: dict[str, str]) -> int:

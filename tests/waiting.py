@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import requests
+
 T = TypeVar("T")
 
 
@@ -19,3 +21,11 @@ def until(what: str, ask: Callable[[], T], patience_s: float, every_s: float = 1
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {patience_s:.0f} s, last answer {answer!r}")
         time.sleep(every_s)
+
+
+def answers(url: str) -> bool:
+    """True once a GET is answered well; to be waited for."""
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False

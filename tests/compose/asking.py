@@ -15,11 +15,14 @@ from confluent_kafka.admin import AdminClient
 settings = {"bootstrap.servers": "kafka-1:9092", "socket.timeout.ms": 8000, "log_level": 0, **json.loads(sys.argv[1])}
 print(sorted(AdminClient(settings).list_topics(timeout=8).topics))
 """
-ASK_S3 = """
+# A client of S3 that tries once; its login is the first argument.
+S3_CLIENT = """
 import json, sys, boto3, botocore.config
 settings = botocore.config.Config(retries={"total_max_attempts": 1})
 where = {"endpoint_url": "http://s3:9000", "region_name": "us-east-1"}
 client = boto3.client("s3", config=settings, **where, **json.loads(sys.argv[1]))
+"""
+ASK_S3 = f"""{S3_CLIENT}
 print(sorted(bucket["Name"] for bucket in client.list_buckets()["Buckets"]))
 client.list_objects_v2(Bucket="paimon")
 if sys.argv[2:]:
@@ -29,12 +32,8 @@ ASK_POSTGRES = """
 import json, sys, psycopg2
 print(psycopg2.connect(host="postgres", connect_timeout=8, **json.loads(sys.argv[1])).server_version)
 """
-
-READ_S3 = """
-import json, select, sys, boto3, botocore.config
-settings = botocore.config.Config(retries={"total_max_attempts": 1})
-where = {"endpoint_url": "http://s3:9000", "region_name": "us-east-1"}
-client = boto3.client("s3", config=settings, **where, **json.loads(sys.argv[1]))
+READ_S3 = f"""{S3_CLIENT}
+import select
 reads, errors = 0, []
 while not select.select([sys.stdin], [], [], 0)[0]:
     try:
@@ -65,8 +64,11 @@ def ask_kafka(project: Project, user: str = "", password: str = "") -> str:
 
 def ask_s3(project: Project, key: str, secret: str, deletes: str = "") -> str:
     """Lists the lake's files, and deletes one if it is told to."""
-    login = json.dumps({"aws_access_key_id": key, "aws_secret_access_key": secret})
-    return ask(project, ASK_S3, login, *([deletes] if deletes else []))
+    return ask(project, ASK_S3, _s3_login(key, secret), *([deletes] if deletes else []))
+
+
+def _s3_login(key: str, secret: str) -> str:
+    return json.dumps({"aws_access_key_id": key, "aws_secret_access_key": secret})
 
 
 @contextmanager
@@ -76,8 +78,8 @@ def reading_s3(project: Project) -> Iterator[None]:
     But for those that a stopping MinIO cancels itself: it answers 499, which no balancer sends to another node.
     """
     secrets, container = project.secrets, project.container("airflow-triggerer").name
-    login = {"aws_access_key_id": secrets["S3_ACCESS_KEY"], "aws_secret_access_key": secrets["S3_SECRET_KEY"]}
-    command = ["docker", "exec", "--interactive", container, *IN_AIRFLOW, "-c", READ_S3, json.dumps(login)]
+    login = _s3_login(secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"])
+    command = ["docker", "exec", "--interactive", container, *IN_AIRFLOW, "-c", READ_S3, login]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=project.engine.environment, stdin=pipe, stdout=pipe, text=True) as reader:
         try:

@@ -60,6 +60,7 @@ class Images:
         self.bases = Bases(engine)
         self.report: list[str] = []
         self._built: set[str] = set()
+        self._builders: dict[str, str] = {}
 
     def get(self, name: str) -> str:
         """The image `upbit-<name>` of this checkout. Skips the test when its base cannot be had."""
@@ -86,10 +87,12 @@ class Images:
         return COMPOSE_FILE, STAND_INS_FILE
 
     def _builder(self, base: str) -> str:
-        try:
-            return self.bases.builder(base)
-        except NoEngineError as reason:
-            pytest.skip(str(reason))
+        if base not in self._builders:
+            try:
+                self._builders[base] = self.bases.builder(base)
+            except NoEngineError as reason:
+                pytest.skip(str(reason))
+        return self._builders[base]
 
     def _get(self, tag: str, recipe: Recipe) -> str:
         if tag not in self._built:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 import requests
 
@@ -11,7 +9,7 @@ from tests.compose.asking import ask_kafka, ask_postgres, ask_s3
 from tests.compose.project import S3_UI_PORT, Project
 from tests.compose.test_pipeline_faults import goes_on, jobs
 from tests.end_to_end.conftest import bootstrap, run_dag
-from tests.waiting import until
+from tests.waiting import answers, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.nightly]
 
@@ -42,13 +40,6 @@ def test_the_store_s_console_takes_the_key_that_reads(pipeline: Project) -> None
         assert requests.get(f"{address}/api/v1/buckets", timeout=10).status_code in (401, 403)
     finally:
         pipeline.compose("rm", "--stop", "--force", "s3-ui")
-
-
-def answers(address: str) -> bool:
-    """True once something behind the balancer serves a page."""
-    with suppress(requests.RequestException):
-        return requests.get(address, timeout=5).ok
-    return False
 
 
 def test_rotated_secrets_serve_and_the_old_ones_are_refused(pipeline: Project) -> None:

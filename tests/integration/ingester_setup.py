@@ -26,7 +26,7 @@ from tests.home import Home
 from tests.integration.access import grant_rights
 from tests.integration.fault_switch import FaultSwitch
 from tests.truth import Key, key_of
-from tests.waiting import until
+from tests.waiting import answers, until
 from upbit_exchange import ledger
 from upbit_exchange.replay import MICROSECONDS
 from upbit_lake.contract import parse_contract
@@ -104,7 +104,7 @@ class Setup:
         options = (*ports, "--ledger", str(folder / "ledger"), "--no-rate-limit")
         self.exchange = self._start("upbit_exchange", "exchange", *options, *source)
         url = f"http://127.0.0.1:{self.exchange_port}/v1/market/all"
-        until("the exchange answers", lambda: self._answers(url), 30, every_s=0.2)
+        until("the exchange answers", lambda: answers(url), 30, every_s=0.2)
 
     def create_topics(self, *streams: str) -> None:
         admin = self.home.kafka_admin
@@ -147,13 +147,6 @@ class Setup:
             "INGESTER_SPOOL_DIR": str(self.folder / "spool"),
         }
         self.ingester = self._start("upbit_ingester", "ingester", **{**ours, **environment})
-
-    @staticmethod
-    def _answers(url: str) -> bool:
-        try:
-            return requests.get(url, timeout=5).ok
-        except requests.RequestException:
-            return False
 
     def get(self, path: str) -> tuple[int, str]:
         try:

@@ -126,12 +126,13 @@ def forget(jdbc_url: str, user: str, password: str, database: str) -> None:
             assert catalog.execute(f"DELETE FROM {table} WHERE database_name = %s", [database]).rowcount
 
 
-def test_a_failed_statement_is_one_line(plane: Engines) -> None:
+def test_a_failed_statement_is_one_line_without_the_password(plane: Engines, engines: Home) -> None:
     with lake_session(plane.gateway, plane.contract, plane.settings, NAME, BATCH) as session:
         with pytest.raises(GatewayError) as refused:
             session.run("SELECT * FROM lake.nowhere.nothing")
         assert "\n" not in str(refused.value)
         assert "Object 'nowhere' not found" in str(refused.value)
+        assert engines.setting.credentials.paimon_db_password not in str(refused.value)
         with pytest.raises(GatewayTimeoutError):
             session.run("SELECT COUNT(*) FROM (VALUES (1)) AS t(x)", timeout_s=0.0)
 
