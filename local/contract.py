@@ -1,7 +1,8 @@
-"""The runner's own reader of pipeline.toml: it shows streams, and leaves the rest to the control plane's reader."""
+"""The runner's own reader of pipeline.toml: it reads what it shows; the control plane's reader judges it all."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import subprocess
 import sys
@@ -26,13 +27,11 @@ except ContractError as error:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of the contract; see pipeline.toml."""
+    """What the runner shows of a stream of the contract; see pipeline.toml."""
 
     name: str
     topic: str
     table: str
-    job: str
-    key: tuple[str, ...]
     time: str
 
 
@@ -46,7 +45,7 @@ def refuse_broken(places: Places) -> None:
 
 
 def read_streams(path: Path) -> list[Stream]:
-    """Raises PipelineError naming the key's path when one is missing or unknown."""
+    """The streams of the contract, in its order. Raises PipelineError naming the path of a key that is missing."""
     try:
         with path.open("rb") as handle:
             sections: dict[str, dict[str, Any]] = tomllib.load(handle)["streams"]
@@ -69,9 +68,10 @@ def read_jobs(path: Path) -> list[str]:
 
 
 def _stream(path: Path, name: str, section: dict[str, Any]) -> Stream:
-    known = {f.name for f in fields(Stream)} - {"name"}
-    wrong = sorted(set(section) ^ known)
-    if wrong:
-        verb = "unknown" if wrong[0] in section else "missing"
-        raise PipelineError(f"{path}: streams.{name}.{wrong[0]} is {verb}: a stream has {', '.join(sorted(known))}")
-    return Stream(name, **{**section, "key": tuple(section["key"])})
+    wanted = [f.name for f in fields(Stream) if f.name != "name"]
+    for key in wanted:
+        if key not in section:
+            close = difflib.get_close_matches(key, section, 1)
+            hint = f"did you mean it by {close[0]!r}?" if close else f"the runner reads {', '.join(wanted)}"
+            raise PipelineError(f"{path}: streams.{name}.{key} is missing: {hint}")
+    return Stream(name, **{key: section[key] for key in wanted})
