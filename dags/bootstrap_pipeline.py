@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from upbit_lake.airflow_glue.policy import TASK_DEFAULTS, start_date
+from upbit_lake.tasks.policy import TASK_DEFAULTS, start_date
 
 DOC = """
 ### What it does
@@ -51,10 +51,10 @@ given back once the ingester runs, also when a step has failed.
 def bootstrap_pipeline() -> None:
     @task
     def services_reachable() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import open_engines
-        from upbit_lake.airflow_glue.outcome import conclude
-        from upbit_lake.services import wait_for_services
+        from upbit_lake.reconcile.services import wait_for_services
+        from upbit_lake.tasks.connections import open_engines
+        from upbit_lake.tasks.leases import hold_leases
+        from upbit_lake.tasks.log import conclude
 
         with open_engines() as engines:
             found = wait_for_services(engines, timeout_s=120)
@@ -63,11 +63,11 @@ def bootstrap_pipeline() -> None:
 
     @task
     def topics() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import contract_and_settings, kafka_admin
-        from upbit_lake.airflow_glue.outcome import tell
-        from upbit_lake.kafka_access import access_drift
-        from upbit_lake.topics import reconcile_topics
+        from upbit_lake.reconcile.access import access_drift
+        from upbit_lake.reconcile.topics import reconcile_topics
+        from upbit_lake.tasks.connections import contract_and_settings, kafka_admin
+        from upbit_lake.tasks.leases import hold_leases
+        from upbit_lake.tasks.log import tell
 
         context = get_current_context()
         params = context["params"]
@@ -79,10 +79,10 @@ def bootstrap_pipeline() -> None:
 
     @task
     def buckets() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import contract_and_settings, s3_client
-        from upbit_lake.airflow_glue.outcome import tell
-        from upbit_lake.buckets import reconcile_buckets
+        from upbit_lake.reconcile.buckets import reconcile_buckets
+        from upbit_lake.tasks.connections import contract_and_settings, s3_client
+        from upbit_lake.tasks.leases import hold_leases
+        from upbit_lake.tasks.log import tell
 
         context = get_current_context()
         hold_leases(context["run_id"])
@@ -91,12 +91,12 @@ def bootstrap_pipeline() -> None:
 
     @task
     def lake_tables() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import contract_and_settings, s3_client
-        from upbit_lake.airflow_glue.outcome import tell
-        from upbit_lake.flink_gateway import FlinkGateway
-        from upbit_lake.lake_session import lake_session
-        from upbit_lake.tables import reconcile_database, reconcile_tables
+        from upbit_lake.engines.flink.gateway import FlinkGateway
+        from upbit_lake.engines.flink.session import lake_session
+        from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
+        from upbit_lake.tasks.connections import contract_and_settings, s3_client
+        from upbit_lake.tasks.leases import hold_leases
+        from upbit_lake.tasks.log import tell
 
         context = get_current_context()
         params = context["params"]
@@ -109,10 +109,10 @@ def bootstrap_pipeline() -> None:
 
     @task
     def streaming_jobs() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import open_engines
-        from upbit_lake.airflow_glue.outcome import tell
-        from upbit_lake.job_reconcile import reconcile_jobs
+        from upbit_lake.reconcile.jobs import reconcile_jobs
+        from upbit_lake.tasks.connections import open_engines
+        from upbit_lake.tasks.leases import hold_leases
+        from upbit_lake.tasks.log import tell
 
         context = get_current_context()
         params = context["params"]
@@ -122,11 +122,11 @@ def bootstrap_pipeline() -> None:
 
     @task
     def ingester() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import hold_leases
-        from upbit_lake.airflow_glue.connections import contract_and_settings
-        from upbit_lake.airflow_glue.outcome import tell
-        from upbit_lake.ingester_control import ingester_control
-        from upbit_lake.ingester_reconcile import ensure_running
+        from upbit_lake.engines.ingester.choice import ingester_control
+        from upbit_lake.reconcile.ingester import ensure_running
+        from upbit_lake.tasks.connections import contract_and_settings
+        from upbit_lake.tasks.leases import hold_leases
+        from upbit_lake.tasks.log import tell
 
         context = get_current_context()
         params = context["params"]
@@ -138,17 +138,17 @@ def bootstrap_pipeline() -> None:
 
     @task(trigger_rule="all_done")
     def release_leases() -> str:
-        from upbit_lake.airflow_glue.bootstrap_leases import give_leases_back
-        from upbit_lake.airflow_glue.outcome import conclude
+        from upbit_lake.tasks.leases import give_leases_back
+        from upbit_lake.tasks.log import conclude
 
         give_leases_back(get_current_context()["run_id"])
         return conclude("the supervising DAGs may work")
 
     @task(execution_timeout=timedelta(hours=1, minutes=5))
     def first_rows() -> str:
-        from upbit_lake.airflow_glue.connections import open_engines
-        from upbit_lake.airflow_glue.outcome import conclude
-        from upbit_lake.first_rows import wait_for_rows
+        from upbit_lake.reconcile.first_rows import wait_for_rows
+        from upbit_lake.tasks.connections import open_engines
+        from upbit_lake.tasks.log import conclude
 
         params = get_current_context()["params"]
         bound = 0 if params["dry_run"] else params["first_rows_within_s"]

@@ -7,8 +7,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from upbit_lake.airflow_glue.policy import BATCH_POOL, TASK_DEFAULTS, start_date
-from upbit_lake.contract import load_contract
+from upbit_lake.contract.model import load_contract
+from upbit_lake.tasks.policy import BATCH_POOL, TASK_DEFAULTS, start_date
 
 DOC = """
 ### What it does
@@ -53,7 +53,7 @@ The analyst whose queries get slow on many small files; the disk.
 def compact_paimon_partitions() -> None:
     @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=50))
     def close_hours() -> bool:
-        from upbit_lake.airflow_glue.hourly import close_hours
+        from upbit_lake.tasks.hourly import close_hours
 
         return close_hours()
 
@@ -61,13 +61,13 @@ def compact_paimon_partitions() -> None:
     # `hours_were_closed` needs it.
     @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=20), trigger_rule="all_done")
     def expire() -> str:
-        from upbit_lake.airflow_glue.hourly import expire
+        from upbit_lake.tasks.hourly import expire
 
         return expire(get_current_context()["params"]["snapshot_retention"])
 
     @task.short_circuit
     def hours_were_closed(closed: bool) -> bool:
-        from upbit_lake.airflow_glue.outcome import conclude
+        from upbit_lake.tasks.log import conclude
 
         conclude("verification starts" if closed else "no hour was closed: nothing to verify")
         return closed

@@ -137,7 +137,7 @@ def parse(path: Path) -> Parsed:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk import Asset, Param, Variable, dag, get_current_context, task  # noqa: F401
 
-    import upbit_lake.airflow_glue.policy as policy
+    from upbit_lake.tasks import policy as policy
 
     # What every file imports is loaded by now: the first one must not pay for the others.
     policy.start_date()
@@ -203,7 +203,7 @@ def check_policy(parsed: Parsed) -> None:
 
 
 def _check_task(dag_id: str, task: Any) -> None:
-    from upbit_lake.lease import LEASE_S
+    from upbit_lake.state.leases import LEASE_S
 
     where = f"{dag_id}.{task.task_id}"
     if task.retries < 2:
@@ -229,7 +229,7 @@ def _check_task(dag_id: str, task: Any) -> None:
 
 def check_topology(parsed: Parsed) -> None:
     """The tasks follow each other as the design says, on the contract's schedule."""
-    from upbit_lake.contract import load_contract
+    from upbit_lake.contract.model import load_contract
 
     schedules = load_contract().schedules
     for dag_id, dag in parsed.require().items():

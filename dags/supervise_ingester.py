@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from airflow.sdk import Asset, dag, get_current_context, task
 
-from upbit_lake.airflow_glue.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
-from upbit_lake.contract import load_contract
+from upbit_lake.contract.model import load_contract
+from upbit_lake.tasks.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
 
 DOC = """
 ### What it does
@@ -49,12 +49,12 @@ def supervise_ingester() -> None:
         execution_timeout=timedelta(minutes=5),
     )
     def look_and_restart() -> str:
-        from upbit_lake import supervise_ingester as supervision
-        from upbit_lake.airflow_glue.connections import contract_and_settings, open_database
-        from upbit_lake.airflow_glue.outcome import conclude
-        from upbit_lake.airflow_glue.supervision import fail_loudly, keep, leased, recall
-        from upbit_lake.ingester_control import ingester_control
-        from upbit_lake.lease import INGESTER
+        from upbit_lake.engines.ingester.choice import ingester_control
+        from upbit_lake.state.leases import INGESTER
+        from upbit_lake.supervise import ingester as supervision
+        from upbit_lake.tasks.connections import contract_and_settings, open_database
+        from upbit_lake.tasks.log import conclude
+        from upbit_lake.tasks.supervision import fail_loudly, keep, leased, recall
 
         context = get_current_context()
         store = context["asset_state_store"][MEMORY]

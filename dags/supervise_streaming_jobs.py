@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from airflow.sdk import Asset, dag, get_current_context, task
 
-from upbit_lake.airflow_glue.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
-from upbit_lake.contract import load_contract
+from upbit_lake.contract.model import load_contract
+from upbit_lake.tasks.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
 
 DOC = """
 ### What it does
@@ -49,11 +49,11 @@ def supervise_streaming_jobs() -> None:
         execution_timeout=timedelta(minutes=10),
     )
     def look_and_restart() -> str:
-        from upbit_lake.airflow_glue.connections import open_engines
-        from upbit_lake.airflow_glue.outcome import conclude
-        from upbit_lake.airflow_glue.supervision import fail_loudly, hands_off, keep, leased, recall
-        from upbit_lake.lease import STREAMING_JOBS
-        from upbit_lake.supervise_jobs import Memory, supervise_jobs
+        from upbit_lake.state.leases import STREAMING_JOBS
+        from upbit_lake.supervise.jobs import Memory, supervise_jobs
+        from upbit_lake.tasks.connections import open_engines
+        from upbit_lake.tasks.log import conclude
+        from upbit_lake.tasks.supervision import fail_loudly, hands_off, keep, leased, recall
 
         context = get_current_context()
         store = context["asset_state_store"][MEMORY]

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from upbit_lake.airflow_glue.policy import TASK_DEFAULTS, start_date
-from upbit_lake.contract import load_contract
+from upbit_lake.contract.model import load_contract
+from upbit_lake.tasks.policy import TASK_DEFAULTS, start_date
 
 DOC = """
 ### What it does
@@ -54,7 +54,7 @@ Whoever answers for the data. A loss is refetched by `repair_lake_gaps` where th
 def verify_paimon_partitions() -> None:
     @task(execution_timeout=timedelta(minutes=50))
     def verify_hours() -> str:
-        from upbit_lake.airflow_glue.hourly import verify_hours
+        from upbit_lake.tasks.hourly import verify_hours
 
         return verify_hours(get_current_context()["params"]["hour"])
 

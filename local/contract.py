@@ -17,7 +17,7 @@ from local.places import Places
 # The control plane's reader needs the standard library only, so it can judge before anything is installed.
 _JUDGE = """
 import sys
-from upbit_lake.contract import ContractError, load_contract
+from upbit_lake.contract.model import ContractError, load_contract
 try:
     load_contract()
 except ContractError as error:

@@ -21,7 +21,7 @@ def command(setting: Setting, *arguments: str) -> tuple[list[str], dict[str, str
         **setting.service_environment,
         "PYTHONPATH": str(setting.places.repository / "plugins"),
     }
-    return [python, "-m", "upbit_lake.lake_query", *arguments], environment
+    return [python, "-m", "upbit_lake.engines.lake.process", *arguments], environment
 
 
 def rows(setting: Setting, statement: str) -> list[dict[str, Any]]:

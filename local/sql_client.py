@@ -26,7 +26,7 @@ def open_client(setting: Setting, arguments: list[str]) -> NoReturn:
         "TERM": os.environ.get("TERM", "dumb"),
     }
     done = subprocess.run(
-        [str(places.python("airflow")), "-m", "upbit_lake.sql_client_init"],
+        [str(places.python("airflow")), "-m", "upbit_lake.engines.flink.sql_client"],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:

@@ -65,7 +65,7 @@ def grant_access(setting: Setting) -> None:
     """Users and access rights as the contract's [access] says; what was different is printed.
 
     Raises:
-        PipelineError: Kafka refuses; in the words of `upbit_lake.kafka_access`.
+        PipelineError: Kafka refuses; in the words of `upbit_lake.reconcile.access`.
     """
     places = setting.places
     environment = {
@@ -75,7 +75,7 @@ def grant_access(setting: Setting) -> None:
         "PYTHONPATH": str(places.repository / "plugins"),
         **{f"KAFKA_{name.upper()}_PASSWORD": setting.kafka_password(name) for name in SERVICES},
     }
-    command = [sys.executable, "-m", "upbit_lake.kafka_access"]
+    command = [sys.executable, "-m", "upbit_lake.reconcile.access"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise PipelineError(f"Kafka's users and access rights: {last_words(done)}; run up again")

@@ -1,1 +1,1 @@
-"""The control plane's library: what the DAG tasks call. Nothing here imports Airflow except `airflow_glue`."""
+"""The control plane's library: what the DAG tasks call. Nothing here imports Airflow except `tasks`."""

@@ -150,7 +150,9 @@ class Project:
 
     def lake(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a query, asked by Airflow's scheduler."""
-        said = self.run("airflow-scheduler", *IN_AIRFLOW, "-m", "upbit_lake.lake_query", "--format", "json", statement)
+        said = self.run(
+            "airflow-scheduler", *IN_AIRFLOW, "-m", "upbit_lake.engines.lake.process", "--format", "json", statement
+        )
         return list(json.loads(said))
 
     def get(self, service: str, url: str) -> Any:

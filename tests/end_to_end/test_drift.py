@@ -12,11 +12,11 @@ from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
 from tests.home import Home
 from tests.integration.control_plane import engines_of, set_topic_config
 from tests.waiting import until
-from upbit_lake.contract import load_contract
-from upbit_lake.engines import Engines
-from upbit_lake.jobs import cancel_all, live_jobs
-from upbit_lake.lake_session import lake_session
-from upbit_lake.topics import topic_ids
+from upbit_lake.contract.model import load_contract
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.session import lake_session
+from upbit_lake.jobs.start import cancel_all, live_jobs
+from upbit_lake.reconcile.topics import topic_ids
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

@@ -24,9 +24,9 @@ from local.status import exchange_status
 from local.supervision import Supervisor
 from tests.home import Home
 from tests.waiting import until
-from upbit_lake.contract import load_contract
-from upbit_lake.lake_reader import LakeReader
-from upbit_lake.settings import Settings
+from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.settings import Settings
+from upbit_lake.engines.lake.reader import LakeReader
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

@@ -8,8 +8,8 @@ from confluent_kafka.admin import AdminClient
 
 from tests.home import Home
 from tests.waiting import until
-from upbit_lake.contract import Contract
-from upbit_lake.kafka_access import found_rights, grant, wanted_rights
+from upbit_lake.contract.model import Contract
+from upbit_lake.reconcile.access import found_rights, grant, wanted_rights
 
 
 def grant_rights(home: Home, contract: Contract) -> None:

@@ -18,13 +18,13 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from local.places import REPOSITORY
 from tests.home import Home
 from tests.integration.access import grant_rights
-from upbit_lake.contract import Contract, load_contract
-from upbit_lake.control_db import connect
-from upbit_lake.engines import Engines
-from upbit_lake.flink_gateway import FlinkGateway
-from upbit_lake.flink_rest import FlinkRest
-from upbit_lake.lake_session import BATCH, lake_session
-from upbit_lake.settings import Settings
+from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.settings import Settings
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.gateway import FlinkGateway
+from upbit_lake.engines.flink.jobmanager import FlinkRest
+from upbit_lake.engines.flink.session import BATCH, lake_session
+from upbit_lake.engines.postgres import connect
 
 
 def copied_contract(folder: Path, name: str, interval_s: int = 2) -> Contract:

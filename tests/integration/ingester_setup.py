@@ -29,7 +29,7 @@ from tests.truth import Key, key_of
 from tests.waiting import answers, until
 from upbit_exchange import ledger
 from upbit_exchange.replay import MICROSECONDS
-from upbit_lake.contract import parse_contract
+from upbit_lake.contract.model import parse_contract
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STREAMS = ("ticker", "trade", "orderbook")

@@ -16,14 +16,14 @@ import pytest
 
 from tests.home import Home
 from tests.waiting import until
-from upbit_lake import alarms
-from upbit_lake.contract import Budget
-from upbit_lake.control_db import Connection, connect
-from upbit_lake.ingester_reconcile import ensure_running
-from upbit_lake.process_control import ControlError
-from upbit_lake.supervise_ingester import SUBJECT, Memory, supervise_ingester
-from upbit_lake.supervisor_control import SupervisorControl
-from upbit_lake.verdicts import IngesterGap, VerdictStore
+from upbit_lake.contract.model import Budget
+from upbit_lake.engines.ingester.control import ControlError
+from upbit_lake.engines.ingester.supervisord import SupervisorControl
+from upbit_lake.engines.postgres import Connection, connect
+from upbit_lake.reconcile.ingester import ensure_running
+from upbit_lake.state import alarms
+from upbit_lake.state.verdicts import IngesterGap, VerdictStore
+from upbit_lake.supervise.ingester import SUBJECT, Memory, supervise_ingester
 
 pytestmark = pytest.mark.engines
 

@@ -15,17 +15,18 @@ import requests
 from tests.home import Home
 from tests.integration.control_plane import Sender, copied_contract, engines_of, fresh_clients, now_ms, rows, trade
 from tests.waiting import until
-from upbit_lake import alarms, jobs
-from upbit_lake.buckets import reconcile_buckets
-from upbit_lake.checkpoints import bucket_and_prefix, list_objects
-from upbit_lake.contract import Job
-from upbit_lake.engines import Engines
-from upbit_lake.job_reconcile import reconcile_job
-from upbit_lake.lake_files import latest_snapshot
-from upbit_lake.lake_session import lake_session
-from upbit_lake.supervise_jobs import Memory, supervise_jobs
-from upbit_lake.tables import reconcile_database, reconcile_tables
-from upbit_lake.topics import reconcile_topics
+from upbit_lake.contract.model import Job
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.session import lake_session
+from upbit_lake.engines.lake.files import latest_snapshot
+from upbit_lake.jobs import start
+from upbit_lake.jobs.restore_points import bucket_and_prefix, list_objects
+from upbit_lake.reconcile.buckets import reconcile_buckets
+from upbit_lake.reconcile.jobs import reconcile_job
+from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
+from upbit_lake.reconcile.topics import reconcile_topics
+from upbit_lake.state import alarms
+from upbit_lake.supervise.jobs import Memory, supervise_jobs
 
 pytestmark = pytest.mark.engines
 NAME = "cpj"
@@ -65,11 +66,11 @@ class Plane:
         until("all trades are in the lake", enough, PATIENCE_S)
 
     def live(self) -> str:
-        (job,) = jobs.live_jobs(self.engines, self.job)
+        (job,) = start.live_jobs(self.engines, self.job)
         return job.jid
 
     def cancel(self) -> None:
-        jobs.cancel_all(self.engines, jobs.live_jobs(self.engines, self.job))
+        start.cancel_all(self.engines, start.live_jobs(self.engines, self.job))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     plane = Plane(made, Sender(engines), [])
     yield plane
     for job in made.contract.jobs.values():
-        jobs.cancel_all(made, jobs.live_jobs(made, job))
+        start.cancel_all(made, start.live_jobs(made, job))
     made.db.close()
 
 
@@ -92,7 +93,7 @@ def test_a_job_is_started_once(plane: Plane) -> None:
     first = plane.live()
     assert reconcile_job(plane.engines, plane.job) == "unchanged"
     assert plane.live() == first
-    assert jobs.runs(plane.engines, plane.job)[0].job_id == first
+    assert start.runs(plane.engines, plane.job)[0].job_id == first
     plane.send_trades(30)
     plane.wait_stored()
 
@@ -201,7 +202,7 @@ def test_without_any_checkpoint_the_job_replays_from_where_the_lake_ends(plane: 
 
 def delete_restore_points(plane: Plane) -> None:
     checkpoints, s3 = plane.engines.contract.checkpoints, plane.engines.s3
-    ids = {run.job_id for run in jobs.runs(plane.engines, plane.job)}
+    ids = {run.job_id for run in start.runs(plane.engines, plane.job)}
     for url in (checkpoints.directory, checkpoints.savepoint_directory):
         bucket, prefix = bucket_and_prefix(url)
         for item in list(list_objects(s3, bucket, prefix)):
@@ -210,11 +211,11 @@ def delete_restore_points(plane: Plane) -> None:
 
 
 def test_a_job_that_runs_twice_keeps_its_oldest_run(plane: Plane) -> None:
-    from upbit_lake import restart_ladder
+    from upbit_lake.jobs import ladder
 
     kept = plane.live()
-    jobs.submit(plane.engines, plane.job, restart_ladder.first_start()[0])
-    assert len(jobs.live_jobs(plane.engines, plane.job)) == 2
+    start.submit(plane.engines, plane.job, ladder.first_start()[0])
+    assert len(start.live_jobs(plane.engines, plane.job)) == 2
     assert reconcile_job(plane.engines, plane.job).startswith(("unchanged", "repaired"))
     assert plane.live() == kept
 

@@ -13,14 +13,14 @@ from tests.home import Home
 from tests.integration.access import grant_rights
 from tests.integration.control_plane import copied_contract, engines_of, set_topic_config
 from tests.waiting import until
-from upbit_lake import alarms, lease
-from upbit_lake.buckets import reconcile_buckets
-from upbit_lake.control_db import connect
-from upbit_lake.engines import Engines
-from upbit_lake.flink_gateway import GatewayError, GatewayTimeoutError
-from upbit_lake.lake_session import BATCH, lake_session
-from upbit_lake.tables import reconcile_database, reconcile_tables
-from upbit_lake.topics import describe_topics, reconcile_topics, topic_ids
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.gateway import GatewayError, GatewayTimeoutError
+from upbit_lake.engines.flink.session import BATCH, lake_session
+from upbit_lake.engines.postgres import connect
+from upbit_lake.reconcile.buckets import reconcile_buckets
+from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
+from upbit_lake.reconcile.topics import describe_topics, reconcile_topics, topic_ids
+from upbit_lake.state import alarms, leases
 
 pytestmark = pytest.mark.engines
 NAME = "cpr"
@@ -139,16 +139,16 @@ def test_a_failed_statement_is_one_line_without_the_password(plane: Engines, eng
 
 def test_a_lease_excludes_renews_ends_and_expires(plane: Engines) -> None:
     with connect(plane.db.info.dsn + f" password={plane.db.info.password}") as other:
-        lease.acquire(plane.db, NAME, "bootstrap", 60)
-        lease.acquire(plane.db, NAME, "bootstrap", 60)
-        with pytest.raises(lease.LeaseHeldError, match="bootstrap until"):
-            lease.acquire(other, NAME, "supervisor", 60)
-        lease.release(other, NAME, "supervisor")
-        with pytest.raises(lease.LeaseHeldError):
-            lease.acquire_within(other, NAME, "supervisor", 60, wait_s=0)
-        lease.release(plane.db, NAME, "bootstrap")
-        lease.acquire(other, NAME, "supervisor", -1)
-        lease.acquire(plane.db, NAME, "bootstrap", 60)
+        leases.acquire(plane.db, NAME, "bootstrap", 60)
+        leases.acquire(plane.db, NAME, "bootstrap", 60)
+        with pytest.raises(leases.LeaseHeldError, match="bootstrap until"):
+            leases.acquire(other, NAME, "supervisor", 60)
+        leases.release(other, NAME, "supervisor")
+        with pytest.raises(leases.LeaseHeldError):
+            leases.acquire_within(other, NAME, "supervisor", 60, wait_s=0)
+        leases.release(plane.db, NAME, "bootstrap")
+        leases.acquire(other, NAME, "supervisor", -1)
+        leases.acquire(plane.db, NAME, "bootstrap", 60)
 
 
 def test_an_incident_opens_one_alarm(plane: Engines) -> None:

@@ -23,15 +23,15 @@ from tests.home import Home
 from tests.integration.ingester_invariants import assert_heals
 from tests.integration.ingester_setup import Setup
 from tests.waiting import until
-from upbit_lake.contract import Contract, load_contract
-from upbit_lake.coverage import Range
-from upbit_lake.gap_records import read_records, send_dead_letters
-from upbit_lake.kafka_access import AccessError, access_drift, found_rights, grant, make_users, wanted_rights
-from upbit_lake.record_check import Record
-from upbit_lake.settings import Settings
-from upbit_lake.topic_offsets import group_of, read_topic
-from upbit_lake.topic_records import TopicReader
-from upbit_lake.topics import reconcile_topics
+from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.settings import Settings
+from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters
+from upbit_lake.engines.kafka.offsets import group_of, read_topic
+from upbit_lake.engines.kafka.records import TopicReader
+from upbit_lake.reconcile.access import AccessError, access_drift, found_rights, grant, make_users, wanted_rights
+from upbit_lake.reconcile.topics import reconcile_topics
+from upbit_lake.verify.coverage import Range
+from upbit_lake.verify.expected import Record
 
 pytestmark = pytest.mark.engines
 SOURCE = ("--codes", "20", "--rate", "300")

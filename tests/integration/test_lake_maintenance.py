@@ -17,21 +17,21 @@ import pytest
 from tests.home import Home
 from tests.integration.control_plane import Sender, copied_contract, engines_of, trade
 from tests.waiting import until
-from upbit_lake import jobs
-from upbit_lake.airflow_glue import hourly
-from upbit_lake.buckets import reconcile_buckets
-from upbit_lake.engines import Engines
-from upbit_lake.hours import Hour
-from upbit_lake.job_reconcile import reconcile_job
-from upbit_lake.lake_files import latest_snapshot
-from upbit_lake.lake_hours import read_lake
-from upbit_lake.lake_reader import LakeReader
-from upbit_lake.lake_session import BATCH, lake_session
-from upbit_lake.maintenance import Closing, Maintenance, plan_closing
-from upbit_lake.tables import reconcile_database, reconcile_tables
-from upbit_lake.topics import reconcile_topics
-from upbit_lake.verdicts import Level, Status, Verdict, VerdictStore
-from upbit_lake.verification import Verification, red_reasons
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.session import BATCH, lake_session
+from upbit_lake.engines.lake.files import latest_snapshot
+from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.partitions import read_lake
+from upbit_lake.jobs import start
+from upbit_lake.maintain.compaction import Closing, Maintenance, plan_closing
+from upbit_lake.reconcile.buckets import reconcile_buckets
+from upbit_lake.reconcile.jobs import reconcile_job
+from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
+from upbit_lake.reconcile.topics import reconcile_topics
+from upbit_lake.state.verdicts import Level, Status, Verdict, VerdictStore
+from upbit_lake.tasks import hourly
+from upbit_lake.verify.run import Verification, red_reasons
 
 pytestmark = pytest.mark.engines
 NAME = "lkm"
@@ -120,7 +120,7 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         lake.send(sender, burst)
     yield lake
     for job in made.contract.jobs.values():
-        jobs.cancel_all(made, jobs.live_jobs(made, job))
+        start.cancel_all(made, start.live_jobs(made, job))
     made.db.close()
 
 
@@ -148,7 +148,7 @@ def test_only_closed_hours_are_closed_once_and_the_job_streams_on(lake: Lake) ->
     before = {hour: files(lake, hour) for hour in (lake.first, lake.second)}
     assert sum(map(len, before.values())) >= 100
     trades = lake.reader.rows("SELECT * FROM trade ORDER BY code, sequential_id")
-    (job,) = jobs.live_jobs(lake.engines, lake.engines.contract.jobs["trade"])
+    (job,) = start.live_jobs(lake.engines, lake.engines.contract.jobs["trade"])
 
     closing = lake.plan()
     assert sorted(closing.compact["trade"]) == [lake.first, lake.second]
@@ -160,7 +160,7 @@ def test_only_closed_hours_are_closed_once_and_the_job_streams_on(lake: Lake) ->
         assert sorted(item["bucket"] for item in found) == [0, 1]
         assert all(item["level"] > 0 for item in found)
     assert lake.reader.rows("SELECT * FROM trade ORDER BY code, sequential_id") == trades
-    assert jobs.live_jobs(lake.engines, lake.engines.contract.jobs["trade"])[0].jid == job.jid
+    assert start.live_jobs(lake.engines, lake.engines.contract.jobs["trade"])[0].jid == job.jid
     assert lake.engines.flink.restarts(job.jid) == 0
     assert not lake.plan(), "a second run must have nothing to do"
 

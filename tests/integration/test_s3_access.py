@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from local.contract import read_buckets
 from local.setting import Setting
 from tests.home import Home
-from upbit_lake.buckets import BucketError, reconcile_buckets
+from upbit_lake.reconcile.buckets import BucketError, reconcile_buckets
 
 pytestmark = pytest.mark.engines
 

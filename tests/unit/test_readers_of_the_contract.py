@@ -16,7 +16,7 @@ from local import contract as local_contract
 from local.places import REPOSITORY
 from upbit_exchange import settings as exchange_settings
 from upbit_ingester import settings as ingester_settings
-from upbit_lake.contract import ContractError, load_contract, parse_contract
+from upbit_lake.contract.model import ContractError, load_contract, parse_contract
 
 TODAY = REPOSITORY / "pipeline.toml"
 FIRST = REPOSITORY / "tests" / "fixtures" / "8afb9c2" / "pipeline.toml"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pypaimon_rust.datafusion import SQLContext
 
-from upbit_lake.contract import Contract, load_contract
-from upbit_lake.lake_reader import LakeReader
-from upbit_lake.sql_files import load_statements
+from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.sql_files import load_statements
+from upbit_lake.engines.lake.reader import LakeReader
 
 # 2026-11-23T09:00:00Z
 NINE_MS = 1_795_424_400_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_lake.budget import Allowed, Exhausted, Wait, decide, wait_before
-from upbit_lake.contract import Budget
+from upbit_lake.contract.model import Budget
+from upbit_lake.supervise.budget import Allowed, Exhausted, Wait, decide, wait_before
 
 BUDGET = Budget(restarts=5, window_s=3600, first_wait_s=15, max_wait_s=100)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.contract import CONTRACT_FILE, ContractError, load_contract, parse_contract
+from upbit_lake.contract.model import CONTRACT_FILE, ContractError, load_contract, parse_contract
 
 # The contract of commit 8afb9c2. Its keys are required; a key that came after it has a default.
 FIRST = CONTRACT_FILE.parent / "tests" / "fixtures" / "8afb9c2" / "pipeline.toml"

@@ -10,8 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from upbit_lake import coverage_audit
-from upbit_lake.coverage import (
+from upbit_lake.contract.columns import table_columns
+from upbit_lake.contract.settings import KafkaLogin
+from upbit_lake.engines.kafka.offsets import PartitionOffsets, TopicOffsets, source_ended
+from upbit_lake.hours.hour import Hour, PartitionState
+from upbit_lake.hours.partitions import LakeState
+from upbit_lake.state.verdicts import Gap, Status, VerdictStore, Window
+from upbit_lake.verify import audit
+from upbit_lake.verify.coverage import (
     BAD,
     LOG_EXPIRED,
     LOSS,
@@ -24,23 +30,9 @@ from upbit_lake.coverage import (
     pending_offsets,
     split_expired,
 )
-from upbit_lake.hours import Hour, PartitionState
-from upbit_lake.lake_hours import LakeState
-from upbit_lake.lake_keys import LakeKeys
-from upbit_lake.lake_offsets import LakeOffsets
-from upbit_lake.record_check import (
-    Bad,
-    NotStored,
-    Record,
-    Stored,
-    dead_letter_headers,
-    dead_letter_place,
-    fate,
-)
-from upbit_lake.settings import KafkaLogin
-from upbit_lake.table_columns import table_columns
-from upbit_lake.topic_offsets import PartitionOffsets, TopicOffsets, source_ended
-from upbit_lake.verdicts import Gap, Status, VerdictStore, Window
+from upbit_lake.verify.expected import Bad, NotStored, Record, Stored, dead_letter_headers, dead_letter_place, fate
+from upbit_lake.verify.lake_keys import LakeKeys
+from upbit_lake.verify.lake_offsets import LakeOffsets
 
 NINE = Hour("2026-11-23", "09")
 TRADE: dict[str, Any] = {
@@ -237,10 +229,10 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     def read(_kafka: KafkaLogin, _topic: str, ranges: Sequence[Range]) -> Iterator[Record]:
         return (records[n] for wanted in ranges for n in range(wanted.start, wanted.end))
 
-    monkeypatch.setattr(coverage_audit, "read_records", read)
+    monkeypatch.setattr(audit, "read_records", read)
     moments = iter(range(0, 1000, 100))
     store = cast(VerdictStore, Store())
-    auditor = coverage_audit.Auditor(
+    auditor = audit.Auditor(
         contract, "trade", lake.reader, store, KafkaLogin(""), clock=lambda: next(moments), sleep=lambda _: None
     )
     states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}

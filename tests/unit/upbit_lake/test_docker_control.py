@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from upbit_lake.docker_control import DockerControl, container_state
-from upbit_lake.ingester_control import ingester_control
-from upbit_lake.process_control import ControlError, ProcessState
-from upbit_lake.settings import Settings
+from upbit_lake.contract.settings import Settings
+from upbit_lake.engines.ingester.choice import ingester_control
+from upbit_lake.engines.ingester.control import ControlError, ProcessState
+from upbit_lake.engines.ingester.docker import DockerControl, container_state
 
 STARTED = 1_795_680_000  # 2026-11-26T08:00:00Z
 

@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.flink_gateway import next_token, reason_of
-from upbit_lake.flink_rest import FlinkRest, FlinkRestError, checkpoint_status, job_summary, savepoint_location
+from upbit_lake.engines.flink.gateway import next_token, reason_of
+from upbit_lake.engines.flink.jobmanager import (
+    FlinkRest,
+    FlinkRestError,
+    checkpoint_status,
+    job_summary,
+    savepoint_location,
+)
 
 STACK = """<Exception on server side:
 org.apache.flink.table.gateway.api.utils.SqlGatewayException: Failed to execute.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from upbit_lake.hours import (
+from upbit_lake.hours.hour import (
     Hour,
     HourError,
     PartitionProgress,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from upbit_lake.hours import Hour
-from upbit_lake.ingester_gaps import with_gaps
-from upbit_lake.verdicts import IngesterGap, Level, Status, Verdict
+from upbit_lake.hours.hour import Hour
+from upbit_lake.state.ingester_gaps import with_gaps
+from upbit_lake.state.verdicts import IngesterGap, Level, Status, Verdict
 
 HOUR = Hour("2026-11-23", "09")
 START, END = HOUR.start_ms, HOUR.end_ms

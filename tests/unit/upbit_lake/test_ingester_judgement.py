@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from upbit_lake.ingester_control import ingester_control
-from upbit_lake.ingester_health import Counters, Observation, Verdict, judge, parse_counters
-from upbit_lake.process_control import ControlError, ProcessState
-from upbit_lake.settings import Settings
-from upbit_lake.supervisor_control import process_state
+from upbit_lake.contract.settings import Settings
+from upbit_lake.engines.ingester.choice import ingester_control
+from upbit_lake.engines.ingester.control import ControlError, ProcessState
+from upbit_lake.engines.ingester.supervisord import process_state
+from upbit_lake.supervise.ingester_health import Counters, Observation, Verdict, judge, parse_counters
 
 RUNS = ProcessState(True, "RUNNING", 500.0)
 BEFORE = Counters(received={"trade": 100}, handled={"trade": 100})

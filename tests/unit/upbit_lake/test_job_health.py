@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from upbit_lake.flink_rest import Checkpoint, CheckpointStatus, Cluster, JobSummary
-from upbit_lake.job_health import Observation, Verdict, judge, restarts_within
+from upbit_lake.engines.flink.jobmanager import Checkpoint, CheckpointStatus, Cluster, JobSummary
+from upbit_lake.supervise.job_health import Observation, Verdict, judge, restarts_within
 
 NOW = 10_000.0
 CLUSTER = Cluster(2, 4, 1)

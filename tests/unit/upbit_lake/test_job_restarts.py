@@ -7,14 +7,23 @@ from typing import Any, cast
 
 import pytest
 
-from upbit_lake import job_reconcile, job_runs, jobs, restart_ladder
-from upbit_lake.checkpoints import RestorePoint
-from upbit_lake.contract import load_contract
-from upbit_lake.engines import Engines
-from upbit_lake.flink_rest import CheckpointStatus, Cluster, FlinkRestError, FlinkUnreachableError, JobSummary
-from upbit_lake.job_health import Verdict
-from upbit_lake.job_runs import JobRun
-from upbit_lake.supervise_jobs import Memory, observe_all
+from upbit_lake.contract.model import load_contract
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.jobmanager import (
+    CheckpointStatus,
+    Cluster,
+    FlinkRestError,
+    FlinkUnreachableError,
+    JobSummary,
+)
+from upbit_lake.jobs import ladder as restart_ladder
+from upbit_lake.jobs import start
+from upbit_lake.jobs.restore_points import RestorePoint
+from upbit_lake.reconcile import jobs
+from upbit_lake.state import job_runs
+from upbit_lake.state.job_runs import JobRun
+from upbit_lake.supervise.job_health import Verdict
+from upbit_lake.supervise.jobs import Memory, observe_all
 
 TOPICS, TABLES = {"upbit-trade": "new"}, {"trade": 100, "candle_1m": 100}
 OLD = JobRun("a" * 32, "upbit trade", "first", "f", {"upbit-trade": "old"}, TABLES)
@@ -56,14 +65,14 @@ def points(monkeypatch: pytest.MonkeyPatch) -> dict[str, RestorePoint]:
     def of(_: Engines, ids: list[str]) -> list[RestorePoint]:
         return [left[jid] for jid in ids if jid in left]
 
-    monkeypatch.setattr(job_reconcile, "restore_points_of", of)
     monkeypatch.setattr(jobs, "restore_points_of", of)
-    monkeypatch.setattr(job_reconcile, "replay_from_ms", lambda *_: 77)
+    monkeypatch.setattr(start, "restore_points_of", of)
+    monkeypatch.setattr(jobs, "replay_from_ms", lambda *_: 77)
     return left
 
 
 def rungs(*known: JobRun) -> list[restart_ladder.Rung]:
-    return list(job_reconcile.ladder(engines(), TRADE, known, restart_ladder.runs_on(known, TOPICS, TABLES)))
+    return list(jobs.ladder(engines(), TRADE, known, restart_ladder.runs_on(known, TOPICS, TABLES)))
 
 
 def test_a_renewed_job_that_died_before_its_first_checkpoint_begins_again(points: dict[str, RestorePoint]) -> None:
@@ -91,15 +100,15 @@ def test_an_attempt_that_left_no_state_is_forgotten(
     forgotten = list[str]()
 
     def fails(*_: object) -> None:
-        raise jobs.JobStartError("not running")
+        raise start.JobStartError("not running")
 
-    monkeypatch.setattr(jobs, "submit", lambda *_: NEW.job_id)
-    monkeypatch.setattr(jobs, "wait_running", fails)
+    monkeypatch.setattr(start, "submit", lambda *_: NEW.job_id)
+    monkeypatch.setattr(start, "wait_running", fails)
     monkeypatch.setattr(job_runs, "forget", lambda _, jid: forgotten.append(jid))
     if leaves_state:
         points[NEW.job_id] = RestorePoint("checkpoint", "s3://flink/new/chk-1", 8.0, 1)
-    with pytest.raises(jobs.JobStartError, match="not running"):
-        jobs.start(engines(), TRADE, restart_ladder.first_start())
+    with pytest.raises(start.JobStartError, match="not running"):
+        start.start(engines(), TRADE, restart_ladder.first_start())
     assert forgotten == ([] if leaves_state else [NEW.job_id])
 
 
@@ -107,16 +116,16 @@ def test_a_failing_question_does_not_keep_a_cancelled_job_from_its_start(monkeyp
     def fails(*_: object) -> None:
         raise OSError("the gateway is away")
 
-    monkeypatch.setattr(job_reconcile, "lake_session", fails)
-    monkeypatch.setattr(job_reconcile, "start", lambda *_: jobs.Started("b", "x"))
-    started, lost = job_reconcile.renew(engines(), TRADE, "x")
+    monkeypatch.setattr(jobs, "lake_session", fails)
+    monkeypatch.setattr(jobs, "start", lambda *_: start.Started("b", "x"))
+    started, lost = jobs.renew(engines(), TRADE, "x")
     assert started.job_id == "b"
     assert lost == ["trade: the hours that cannot be refilled are unknown (the gateway is away)"]
 
 
 def test_a_job_writes_its_derived_tables_too() -> None:
     contract = load_contract()
-    written = {name: jobs.written_tables(contract, job) for name, job in contract.jobs.items()}
+    written = {name: start.written_tables(contract, job) for name, job in contract.jobs.items()}
     assert written == {
         "ticker": ["ticker"],
         "trade": ["trade", "candle_1m", "dead_letter"],
@@ -126,10 +135,10 @@ def test_a_job_writes_its_derived_tables_too() -> None:
 
 def test_a_running_job_that_nobody_remembered_is_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
     remembered = list[str]()
-    monkeypatch.setattr(job_reconcile, "runs", lambda *_: [OLD])
-    monkeypatch.setattr(job_reconcile, "remember", lambda _e, _j, jid, _s: remembered.append(jid))
-    assert not job_reconcile.adopt_unknown(engines(), TRADE, OLD.job_id)
-    assert job_reconcile.adopt_unknown(engines(), TRADE, NEW.job_id)
+    monkeypatch.setattr(jobs, "runs", lambda *_: [OLD])
+    monkeypatch.setattr(jobs, "remember", lambda _e, _j, jid, _s: remembered.append(jid))
+    assert not jobs.adopt_unknown(engines(), TRADE, OLD.job_id)
+    assert jobs.adopt_unknown(engines(), TRADE, NEW.job_id)
     assert remembered == [NEW.job_id]
 
 

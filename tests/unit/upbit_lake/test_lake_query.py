@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.lake_query import LakeQueryError, check_reading, one_line, print_rows
-from upbit_lake.lake_reader import PLUGINS, LakeReader
+from upbit_lake.engines.lake.process import LakeQueryError, check_reading, one_line, print_rows
+from upbit_lake.engines.lake.reader import PLUGINS, LakeReader
 
 NINE_MS = 1_795_424_400_000
 TRADE = ("2026-11-23", "09", "KRW-BTC", 11, NINE_MS, "103460000.12345678", "0.00000001", 0, 0)
@@ -112,7 +112,7 @@ def test_the_table_lines_numbers_up() -> None:
 def test_the_command_line_says_one_line_without_a_lake() -> None:
     environment = {**os.environ, "PYTHONPATH": str(PLUGINS), "S3_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
-        [sys.executable, "-m", "upbit_lake.lake_query", "SELECT * FROM trade"],
+        [sys.executable, "-m", "upbit_lake.engines.lake.process", "SELECT * FROM trade"],
         env=environment,
         capture_output=True,
         text=True,

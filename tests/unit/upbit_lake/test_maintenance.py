@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from upbit_lake import expiry, maintenance
-from upbit_lake.batch_slot import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
-from upbit_lake.expiry import RetentionError, is_due, parse_retention
-from upbit_lake.flink_gateway import GatewayError
-from upbit_lake.flink_rest import Cluster, JobSummary
-from upbit_lake.hours import Hour, PartitionState, Progress
-from upbit_lake.lake_hours import CANDLES, LakeState, partition_states
-from upbit_lake.maintenance import (
+from upbit_lake.contract.columns import table_columns
+from upbit_lake.engines.flink.gateway import GatewayError
+from upbit_lake.engines.flink.jobmanager import Cluster, JobSummary
+from upbit_lake.engines.flink.slots import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
+from upbit_lake.engines.kafka.offsets import group_of
+from upbit_lake.hours.hour import Hour, PartitionState, Progress
+from upbit_lake.hours.partitions import CANDLES, LakeState, partition_states
+from upbit_lake.maintain import compaction, expiry
+from upbit_lake.maintain.compaction import (
     CloseError,
     Closing,
     Compacted,
@@ -24,10 +25,9 @@ from upbit_lake.maintenance import (
     difference,
     plan_closing,
 )
-from upbit_lake.table_columns import table_columns
-from upbit_lake.topic_offsets import group_of
-from upbit_lake.verdicts import Level, Status, Verdict
-from upbit_lake.verification import absent, gone_hours, red_reasons, remember_rows, summary
+from upbit_lake.maintain.expiry import RetentionError, is_due, parse_retention
+from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.verify.run import absent, gone_hours, red_reasons, remember_rows, summary
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NINE = Hour("2026-11-23", "09")
@@ -78,9 +78,9 @@ def steps(contract: Any, monkeypatch: pytest.MonkeyPatch) -> Steps:
     made = Steps(contract, *[None] * 5)  # type: ignore[arg-type]
     object.__setattr__(made, "store", made)
     Steps.done, Steps.faults = [], {}
-    monkeypatch.setattr(maintenance, "streaming_jobs", lambda *_: {})
-    monkeypatch.setattr(maintenance, "lake_session", lambda *_: nullcontext())
-    monkeypatch.setattr(maintenance, "await_slot", lambda *_: made.done.append("await"))
+    monkeypatch.setattr(compaction, "streaming_jobs", lambda *_: {})
+    monkeypatch.setattr(compaction, "lake_session", lambda *_: nullcontext())
+    monkeypatch.setattr(compaction, "await_slot", lambda *_: made.done.append("await"))
     return made
 
 
@@ -117,7 +117,7 @@ def test_a_run_that_must_yield_keeps_what_it_has_done(steps: Steps, monkeypatch:
         if steps.done:
             raise BatchYieldsError("batch work yields")
 
-    monkeypatch.setattr(maintenance, "await_slot", busy)
+    monkeypatch.setattr(compaction, "await_slot", busy)
     lines = steps.close_hours(Closing([], {"ticker": [NINE], "orderbook": [NINE]}), NOW)
     assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work yields"]
     with pytest.raises(BatchYieldsError):

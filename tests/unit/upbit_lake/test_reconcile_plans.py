@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from upbit_lake.buckets import BucketError, BucketState, state_of
-from upbit_lake.contract import Topic
-from upbit_lake.tables import TableShape, parse_shape, plan_table
-from upbit_lake.topics import FoundTopic, plan_topic, report
+from upbit_lake.contract.model import Topic
+from upbit_lake.reconcile.buckets import BucketError, BucketState, state_of
+from upbit_lake.reconcile.tables import TableShape, parse_shape, plan_table
+from upbit_lake.reconcile.topics import FoundTopic, plan_topic, report
 
 TOPIC = Topic(3, 3, {"retention.ms": "100", "min.insync.replicas": "2"}, "t")
 FOUND = FoundTopic("t", "id", 3, 3, {"retention.ms": "100", "min.insync.replicas": "2", "segment.ms": "7"})

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from upbit_lake import lost_hours, restart_ladder
-from upbit_lake.checkpoints import StoredObject, bucket_and_prefix, checkpoints_of, newest_first, savepoints_of
-from upbit_lake.contract import load_contract
-from upbit_lake.flink_rest import JobSummary
-from upbit_lake.job_reconcile import Action, plan_job
-from upbit_lake.job_runs import JobRun
-from upbit_lake.replay_point import frontier, partition_predicate
-from upbit_lake.topic_records import Record, Retained
+from upbit_lake.contract.model import load_contract
+from upbit_lake.engines.flink.jobmanager import JobSummary
+from upbit_lake.engines.kafka.records import Record, Retained
+from upbit_lake.jobs import ladder, lost_hours
+from upbit_lake.jobs.replay_point import frontier, partition_predicate
+from upbit_lake.jobs.restore_points import StoredObject, bucket_and_prefix, checkpoints_of, newest_first, savepoints_of
+from upbit_lake.reconcile.jobs import Action, plan_job
+from upbit_lake.state.job_runs import JobRun
 
 A, B = "a" * 32, "b" * 32
 RUN = JobRun(A, "trade", "first", "f1", {"upbit-trade": "t1"}, {"trade": 100})
@@ -52,14 +52,14 @@ def test_a_bucket_url_is_split() -> None:
 
 def test_the_ladder_tries_the_newest_points_then_replays() -> None:
     points = checkpoints_of({A}, "flink", [StoredObject(f"c/{A}/chk-{n}/_metadata", float(n)) for n in range(5)])
-    rungs = [*restart_ladder.restored(points), restart_ladder.replayed(123)]
+    rungs = [*ladder.restored(points), ladder.replayed(123)]
     assert [rung.recovery_path for rung in rungs] == [f"s3://flink/c/{A}/chk-4", f"s3://flink/c/{A}/chk-3", None]
     assert (rungs[-1].startup.mode, rungs[-1].startup.timestamp_ms) == ("timestamp", 123)
-    assert restart_ladder.replayed(None).startup.mode == "earliest-offset"
+    assert ladder.replayed(None).startup.mode == "earliest-offset"
 
 
 def test_the_committed_group_offsets_are_never_used() -> None:
-    rungs = [*restart_ladder.first_start(), *restart_ladder.from_earliest("x"), restart_ladder.replayed(1)]
+    rungs = [*ladder.first_start(), *ladder.from_earliest("x"), ladder.replayed(1)]
     assert all(rung.startup.mode in ("earliest-offset", "timestamp") for rung in rungs)
 
 
@@ -88,10 +88,10 @@ def test_partitions_become_a_predicate() -> None:
 
 
 def test_what_was_made_anew_is_named() -> None:
-    assert restart_ladder.made_anew(RUN, {"upbit-trade": "t1"}, {"trade": 100}) == []
-    assert restart_ladder.made_anew(RUN, {"upbit-trade": "t2"}, {"trade": 200}) == ["topic upbit-trade", "table trade"]
+    assert ladder.made_anew(RUN, {"upbit-trade": "t1"}, {"trade": 100}) == []
+    assert ladder.made_anew(RUN, {"upbit-trade": "t2"}, {"trade": 200}) == ["topic upbit-trade", "table trade"]
     # A topic that is away now is no new one: the job cannot start, which says so itself.
-    assert restart_ladder.made_anew(RUN, {}, {}) == []
+    assert ladder.made_anew(RUN, {}, {}) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from upbit_lake.settings import Settings, SettingsError
+from upbit_lake.contract.settings import Settings, SettingsError
 
 LOGIN = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_USERNAME": "airflow", "KAFKA_PASSWORD": "hidden-kafka"}
 SECRETS = {"S3_ACCESS_KEY": "key", "S3_SECRET_KEY": "hidden-s3"}

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from upbit_lake.contract import load_contract
-from upbit_lake.lake_session import Startup, source_statements
-from upbit_lake.settings import KafkaLogin, Settings
-from upbit_lake.sql_files import RawSql, SqlFileError, load_statements, render, split_statements, sql_variables
-from upbit_lake.topic_offsets import GROUP_PREFIX
+from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.settings import KafkaLogin, Settings
+from upbit_lake.contract.sql_files import RawSql, SqlFileError, load_statements, render, split_statements, sql_variables
+from upbit_lake.engines.flink.session import Startup, source_statements
+from upbit_lake.engines.kafka.offsets import GROUP_PREFIX
 
 SETTINGS = Settings.from_environment({"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s"})
 STATEMENT_SET = (

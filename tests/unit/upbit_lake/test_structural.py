@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.hours import Hour
-from upbit_lake.structural import Evidence, evidence_of, evidence_queries, file_problem, judge, read_snapshots
-from upbit_lake.verdicts import Status
+from upbit_lake.hours.hour import Hour
+from upbit_lake.state.verdicts import Status
+from upbit_lake.verify.structural import Evidence, evidence_of, evidence_queries, file_problem, judge, read_snapshots
 
 NINE = Hour("2026-11-23", "09")
 NINE_MS = NINE.start_ms

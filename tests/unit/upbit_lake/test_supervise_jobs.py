@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from upbit_lake import alarms, supervise_jobs
-from upbit_lake.contract import load_contract
-from upbit_lake.engines import Engines
-from upbit_lake.flink_rest import FlinkUnreachableError
-from upbit_lake.job_health import Judgement, Verdict
-from upbit_lake.supervise_jobs import CLUSTER, JOBS, JobMemory, Memory, Outcome
+from upbit_lake.contract.model import load_contract
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.jobmanager import FlinkUnreachableError
+from upbit_lake.state import alarms
+from upbit_lake.supervise import jobs
+from upbit_lake.supervise.job_health import Judgement, Verdict
+from upbit_lake.supervise.jobs import CLUSTER, JOBS, JobMemory, Memory, Outcome
 
 WAITING, LOST, HEALTHY = (Judgement(verdict, "") for verdict in (Verdict.WAITING, Verdict.LOST, Verdict.HEALTHY))
 Sight = Judgement | Exception
@@ -25,13 +26,13 @@ class Scene:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *sights: Sight, held_by: str = "") -> None:
         self.happened = list[str]()
         self._sights, self._held_by, self._now = list(sights), held_by, 0.0
-        monkeypatch.setattr(supervise_jobs, "observe_all", self._observe)
-        monkeypatch.setattr(supervise_jobs, "_act", self._act)
+        monkeypatch.setattr(jobs, "observe_all", self._observe)
+        monkeypatch.setattr(jobs, "_act", self._act)
         monkeypatch.setattr(alarms, "close_alarm", lambda *_: None)
 
     def run(self) -> dict[str, Outcome]:
         engines = Engines(load_contract(), *[cast(Any, None)] * 6)
-        return supervise_jobs.supervise_jobs(engines, Memory(), self._leased, lambda: self._now, self._sleep)
+        return jobs.supervise_jobs(engines, Memory(), self._leased, lambda: self._now, self._sleep)
 
     def _observe(self, _: Engines, memory: Memory, __: float) -> dict[str, Judgement]:
         sight = self._sights.pop(0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from upbit_lake.airflow_glue.outcome import summary
-from upbit_lake.first_rows import is_realtime, streams_without_rows
-from upbit_lake.ingester_health import Counters
-from upbit_lake.lake_files import Snapshot, parse_snapshot
-from upbit_lake.supervise_ingester import Memory as IngesterMemory
-from upbit_lake.supervise_jobs import JobMemory, Memory, note_answer, note_restarts
+from upbit_lake.engines.lake.files import Snapshot, parse_snapshot
+from upbit_lake.reconcile.first_rows import is_realtime, streams_without_rows
+from upbit_lake.supervise.ingester import Memory as IngesterMemory
+from upbit_lake.supervise.ingester_health import Counters
+from upbit_lake.supervise.jobs import JobMemory, Memory, note_answer, note_restarts
+from upbit_lake.tasks.log import summary
 
 
 def test_the_jobs_memory_survives_json() -> None:

@@ -1,0 +1,141 @@
+"""Endpoints and secrets of the control plane, from the environment, checked once.
+
+Endpoints have safe local defaults; secrets have none: a pipeline that starts with a default password is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from upbit_lake.contract.model import CONTRACT_FILE
+
+INGESTER_CONTROLS = ("supervisor", "docker")
+PLAINTEXT = "PLAINTEXT"
+KAFKA_PROTOCOLS = (PLAINTEXT, "SASL_PLAINTEXT", "SASL_SSL")
+SASL_MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+
+
+class SettingsError(ValueError):
+    """The environment cannot be used. The message is one line that names the variable and the cure."""
+
+
+@dataclass(frozen=True)
+class KafkaLogin:
+    """Where Kafka is and who we are there; without a user name Kafka is taken for one that asks for none."""
+
+    bootstrap_servers: str
+    security_protocol: str = PLAINTEXT
+    sasl_mechanism: str = SASL_MECHANISMS[0]
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> KafkaLogin:
+        """Read KAFKA_*; raises SettingsError."""
+        servers = _servers(env, "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094")
+        protocol = _choice(env, "KAFKA_SECURITY_PROTOCOL", KAFKA_PROTOCOLS)
+        if protocol != PLAINTEXT:
+            mechanism = _choice(env, "KAFKA_SASL_MECHANISM", SASL_MECHANISMS)
+            return cls(servers, protocol, mechanism, _required(env, "KAFKA_USERNAME"), _required(env, "KAFKA_PASSWORD"))
+        if env.get("KAFKA_USERNAME") or env.get("KAFKA_PASSWORD"):
+            raise SettingsError("KAFKA_USERNAME, KAFKA_PASSWORD: set KAFKA_SECURITY_PROTOCOL too, e.g. SASL_PLAINTEXT")
+        return cls(servers)
+
+    @property
+    def client(self) -> dict[str, str]:
+        """What a client of confluent_kafka needs to connect (holds the password: never log it)."""
+        found = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.security_protocol}
+        if self.security_protocol == PLAINTEXT:
+            return found
+        login = {"sasl.username": self.username, "sasl.password": self.password}
+        return {**found, "sasl.mechanism": self.sasl_mechanism, **login}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the engines are. URLs carry no trailing slash; `repr` never shows a secret."""
+
+    kafka: KafkaLogin
+    s3_endpoint: str
+    s3_access_key: str
+    s3_secret_key: str = field(repr=False)
+    s3_region: str
+    flink_rest_url: str
+    flink_gateway_url: str
+    catalog_jdbc_url: str
+    catalog_user: str
+    ingester_url: str
+    ingester_control: str
+    ingester_supervisor_socket: str
+    ingester_docker_url: str
+    ingester_process: str
+    contract_path: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the variables of `environment` (default: the process's own); raises SettingsError."""
+        env = os.environ if environment is None else environment
+        return cls(
+            kafka=KafkaLogin.from_environment(env),
+            s3_endpoint=_url(env, "S3_ENDPOINT", "http://127.0.0.1:18333"),
+            s3_access_key=_required(env, "S3_ACCESS_KEY"),
+            s3_secret_key=_required(env, "S3_SECRET_KEY"),
+            s3_region=env.get("S3_REGION") or "us-east-1",
+            flink_rest_url=_url(env, "FLINK_REST_URL", "http://127.0.0.1:18081"),
+            flink_gateway_url=_url(env, "FLINK_GATEWAY_URL", "http://127.0.0.1:18083"),
+            catalog_jdbc_url=_jdbc(env, "jdbc:postgresql://127.0.0.1:15432/paimon"),
+            catalog_user=env.get("CATALOG_USER") or "paimon",
+            ingester_url=_url(env, "INGESTER_URL", "http://127.0.0.1:18090"),
+            ingester_control=_choice(env, "INGESTER_CONTROL", INGESTER_CONTROLS),
+            ingester_supervisor_socket=env.get("INGESTER_SUPERVISOR_SOCKET", ""),
+            ingester_docker_url=_url(env, "INGESTER_DOCKER_URL", "http://socket-proxy:2375"),
+            ingester_process=env.get("INGESTER_PROCESS") or "ingester",
+            contract_path=Path(env.get("PIPELINE_CONTRACT") or CONTRACT_FILE),
+        )
+
+
+def load_settings() -> Settings:
+    """The settings of this process's environment; raises SettingsError."""
+    return Settings.from_environment()
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise SettingsError(f"{name} is not set; `./pipeline up` generates it, or set it in the environment")
+    return value
+
+
+def _url(env: Mapping[str, str], name: str, default: str) -> str:
+    value = (env.get(name) or default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{name}={value!r} is no URL; it looks like {default}")
+    return value
+
+
+def _jdbc(env: Mapping[str, str], default: str) -> str:
+    value = env.get("CATALOG_JDBC_URL") or default
+    if not value.startswith("jdbc:postgresql://"):
+        raise SettingsError(f"CATALOG_JDBC_URL={value!r} is no PostgreSQL JDBC URL; it looks like {default}")
+    return value
+
+
+def _servers(env: Mapping[str, str], default: str) -> str:
+    value = env.get("KAFKA_BOOTSTRAP_SERVERS") or default
+    for server in value.split(","):
+        host, colon, port = server.strip().rpartition(":")
+        if not (host and colon and port.isdigit()):
+            raise SettingsError(f"KAFKA_BOOTSTRAP_SERVERS: {server!r} is not host:port; it looks like {default}")
+    return value
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = env.get(name) or choices[0]
+    if value not in choices:
+        raise SettingsError(f"{name}={value!r} is unknown; one of: {', '.join(choices)}")
+    return value

@@ -1,0 +1,1 @@
+"""Clients say whom we speak to: one folder an engine; no policy, no decision."""

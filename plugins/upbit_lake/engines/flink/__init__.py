@@ -1,0 +1,1 @@
+"""Clients of Flink: JobManager, SQL gateway, sessions, slots."""

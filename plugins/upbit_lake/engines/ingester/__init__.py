@@ -1,0 +1,1 @@
+"""The ingester's control and what it says of itself."""

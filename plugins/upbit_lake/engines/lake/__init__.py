@@ -1,0 +1,1 @@
+"""Readers of the lake, in processes of their own."""

@@ -1,0 +1,1 @@
+"""Hours of the exchange's clock: which are closed and want work."""

@@ -1,0 +1,1 @@
+"""One streaming job's life: identity, start, stop, resume."""

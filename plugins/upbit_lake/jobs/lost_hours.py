@@ -1,0 +1,87 @@
+"""Names the hours that cannot be refilled after a topic or a table was made anew."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from upbit_lake.contract.model import Contract, Stream
+from upbit_lake.contract.settings import KafkaLogin
+from upbit_lake.engines.flink.gateway import GatewaySession
+from upbit_lake.engines.kafka.records import Record, TopicReader
+from upbit_lake.jobs.replay_point import newest_event_ms
+
+MAX_NAMED = 24
+FIRST_RECORD_S = 20.0
+POLL_S = 0.5
+
+
+def lost_hours(newest_in_lake_ms: int | None, oldest_in_topic_ms: int | None) -> tuple[datetime, ...]:
+    """The hours (UTC) that may miss events: from the lake's newest event to the topic's oldest, both hours included.
+
+    Times are the exchange's, epoch ms. With nothing in the lake nothing is known to be lost. With nothing in the
+    topic yet only the hour of the lake's newest event is known. None when the topic reaches back far enough.
+    """
+    if newest_in_lake_ms is None:
+        return ()
+    first = _hour(newest_in_lake_ms)
+    last = first if oldest_in_topic_ms is None else _hour(oldest_in_topic_ms)
+    if oldest_in_topic_ms is not None and oldest_in_topic_ms <= newest_in_lake_ms:
+        return ()
+    return tuple(first + timedelta(hours=n) for n in range(int((last - first) / timedelta(hours=1)) + 1))
+
+
+def describe(table: str, hours: Sequence[datetime]) -> str:
+    """One line that names the hours of a table that cannot be refilled."""
+    if not hours:
+        return f"{table}: nothing is missing"
+    names = [f"{hour:%Y-%m-%dT%H}" for hour in hours]
+    if len(names) > MAX_NAMED:
+        names = [names[0], f"… {len(names) - 2} more …", names[-1]]
+    return f"{table}: these hours cannot be refilled from Kafka: {', '.join(names)}"
+
+
+def hours_after_new_topic(
+    session: GatewaySession,
+    contract: Contract,
+    stream: Stream,
+    kafka: KafkaLogin,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """What cannot be refilled of a stream whose topic or table was made anew, in one line.
+
+    A topic just made is waited for FIRST_RECORD_S seconds: its first record ends the gap.
+    """
+    newest = _ms(newest_event_ms(session, contract, stream))
+    deadline = clock() + FIRST_RECORD_S
+    with TopicReader(kafka) as reader:
+        while not (records := reader.oldest(stream.topic)) and clock() < deadline:
+            sleep(POLL_S)
+    oldest = oldest_event_ms(records, stream)
+    if newest is None and oldest is not None:
+        return f"{stream.table}: it is empty, nothing before {_hour(oldest):%Y-%m-%dT%H} can be refilled from Kafka"
+    return describe(stream.table, lost_hours(newest, oldest))
+
+
+def oldest_event_ms(records: Sequence[Record], stream: Stream) -> int | None:
+    """The oldest event time (exchange's clock, ms) among `records`; one without it counts by its Kafka time."""
+    return min((_event_ms(record, stream) for record in records), default=None)
+
+
+def _event_ms(record: Record, stream: Stream) -> int:
+    try:
+        return int(_ms(json.loads(record.value)[stream.time]) or 0)
+    except (ValueError, KeyError, TypeError):
+        return record.timestamp_ms
+
+
+def _ms(value: int | None) -> int | None:
+    # Some order books carry microseconds.
+    return value // 1000 if value is not None and value > 10**15 else value
+
+
+def _hour(epoch_ms: int) -> datetime:
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).replace(minute=0, second=0, microsecond=0)

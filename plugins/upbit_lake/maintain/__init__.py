@@ -1,0 +1,1 @@
+"""Maintenance closes hours: compaction, exact candles, expiry."""

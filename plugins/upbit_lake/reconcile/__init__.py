@@ -1,0 +1,1 @@
+"""Reconciling makes it so, and reports drift."""

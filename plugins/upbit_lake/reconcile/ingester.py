@@ -1,0 +1,45 @@
+"""Makes sure that the ingester runs and says that it is alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from upbit_lake.engines.ingester.control import ControlError, IngesterControl
+from upbit_lake.engines.ingester.probe import livez
+
+LIVE_TIMEOUT_S = 60.0
+POLL_S = 0.3
+
+
+def ensure_running(control: IngesterControl, url: str, repair: bool = True, dry_run: bool = False) -> str:
+    """Start the ingester when it does not run; gives the outcome. Raises ControlError when it does not come up."""
+    state = control.state()
+    if state.running and livez(url)[0]:
+        return "unchanged"
+    what = f"the process is {state.word}" + (", /livez is not green" if state.running else "")
+    if dry_run or not repair:
+        return f"drift: {what} ({'dry run' if dry_run else 'repair is off'})"
+    if not state.running:
+        control.restart()
+    wait_live(control, url)
+    return f"repaired: {what}; it runs now" if not state.running else "unchanged (it was still starting)"
+
+
+def wait_live(
+    control: IngesterControl,
+    url: str,
+    timeout_s: float = LIVE_TIMEOUT_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until `/livez` is green; raises ControlError after `timeout_s` (seconds)."""
+    deadline = clock() + timeout_s
+    while True:
+        live, why = livez(url)
+        if live:
+            return
+        if clock() > deadline:
+            said = f"/livez is red: {why}" if live is False else f"/livez at {url} does not answer"
+            raise ControlError(f"the ingester is {control.state().word}, but {said}; see its log")
+        sleep(POLL_S)

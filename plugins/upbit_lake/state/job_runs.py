@@ -1,0 +1,50 @@
+"""Remembers which Flink job id belongs to which logical job, and on what it was started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+
+from upbit_lake.engines.postgres import Connection, query
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """One submission of a logical job.
+
+    Args:
+        fingerprint: of its SQL and settings.
+        topic_ids: ids of the topics it reads; another id means the topic was made anew.
+        table_ids: creation times (epoch ms) of the tables it writes, likewise.
+    """
+
+    job_id: str
+    name: str
+    started_from: str
+    fingerprint: str
+    topic_ids: Mapping[str, str]
+    table_ids: Mapping[str, int]
+
+
+def remember(db: Connection, run: JobRun) -> None:
+    """Record a run; the same job id again updates what is known of it."""
+    values = vars(run) | {"topic_ids": Jsonb(dict(run.topic_ids)), "table_ids": Jsonb(dict(run.table_ids))}
+    query(db, "remember_job_run", values)
+
+
+def forget(db: Connection, job_id: str) -> None:
+    """Forget a run."""
+    query(db, "forget_job_run", {"job_id": job_id})
+
+
+def bootstrapped(db: Connection) -> bool:
+    """True once a job has run: before the first bootstrap there is nothing to supervise, close or verify."""
+    return bool(query(db, "bootstrapped", {})[0]["bootstrapped"])
+
+
+def runs_of(db: Connection, name: str) -> list[JobRun]:
+    """The runs of logical job `name`, newest first."""
+    fields = JobRun.__dataclass_fields__
+    return [JobRun(**{key: row[key] for key in fields}) for row in query(db, "job_runs", {"name": name})]

@@ -1,0 +1,59 @@
+"""Leases: who may change the streaming jobs or the ingester right now.
+
+Bootstrap holds both while it works; a supervising run takes the one it needs and skips when somebody else has it, so
+that no job is submitted twice. A lease ends by itself: a holder that died blocks nobody for long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from upbit_lake.engines.postgres import Connection, query
+
+STREAMING_JOBS = "streaming_jobs"
+INGESTER = "ingester"
+# Longer than any task that holds a lease may run (its execution_timeout), so that none works without it.
+LEASE_S = 660.0
+
+
+class LeaseHeldError(RuntimeError):
+    """Somebody else holds the lease. One line: who, until when."""
+
+
+def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
+    """Take or renew lease `name` for `seconds`; raises LeaseHeldError when another owner holds it."""
+    if query(db, "acquire_lease", {"name": name, "owner": owner, "seconds": seconds}):
+        return
+    raise LeaseHeldError(holder(db, name, owner) or f"{name} was being changed by another run")
+
+
+def holder(db: Connection, name: str, owner: str) -> str:
+    """Who other than `owner` holds lease `name`, in words; "" when nobody does."""
+    held = [row for row in query(db, "lease_holder", {"name": name}) if row["owner"] != owner]
+    return f"{name} is being changed by {held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else ""
+
+
+def acquire_within(
+    db: Connection,
+    name: str,
+    owner: str,
+    seconds: float,
+    wait_s: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Like `acquire`, but waits up to `wait_s` for the holder to finish."""
+    deadline = clock() + wait_s
+    while True:
+        try:
+            return acquire(db, name, owner, seconds)
+        except LeaseHeldError:
+            if clock() > deadline:
+                raise
+            sleep(0.5)
+
+
+def release(db: Connection, name: str, owner: str) -> None:
+    """Give lease `name` back; nothing happens when it is not ours."""
+    query(db, "release_lease", {"name": name, "owner": owner})

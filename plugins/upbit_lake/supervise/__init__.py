@@ -1,0 +1,1 @@
+"""Supervision looks, judges, and restarts within a budget."""

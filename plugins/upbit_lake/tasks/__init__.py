@@ -1,0 +1,1 @@
+"""Tasks are the only part that knows Airflow."""

@@ -1,0 +1,100 @@
+"""The tasks of the hourly DAGs: clients from Airflow's connections, the work, the outcome as the log's last line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from upbit_lake.engines.flink.slots import BatchYieldsError
+from upbit_lake.engines.postgres import Connection
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.partitions import read_lake
+from upbit_lake.maintain.compaction import CloseError, CompactionError, Maintenance, plan_closing
+from upbit_lake.maintain.expiry import clean_daily, expire_snapshots, parse_retention
+from upbit_lake.state.alarms import close_alarm, open_alarm
+from upbit_lake.state.job_runs import bootstrapped
+from upbit_lake.state.verdicts import VerdictStore
+from upbit_lake.tasks.connections import contract_and_settings, kafka_admin, open_database
+from upbit_lake.tasks.log import conclude
+from upbit_lake.tasks.supervision import NOT_BOOTSTRAPPED
+from upbit_lake.verify.run import Verification, absent, red_reasons, summary
+
+RED_ALARM = "verification"
+NOTHING_YET = f"nothing to do: {NOT_BOOTSTRAPPED}"
+
+
+def close_hours() -> bool:
+    """Close the hours of the list; True when there were any. Fails when a promise is broken or an engine fails."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with _maintenance() as (maintenance, db):
+        if not bootstrapped(db):
+            conclude(NOTHING_YET)
+            return False
+        now = datetime.now(UTC)
+        state = read_lake(maintenance.reader, kafka_admin(), maintenance.contract, now)
+        closing = plan_closing(maintenance.contract, state, maintenance.store.closed())
+        try:
+            lines = maintenance.close_hours(closing, now)
+        except BatchYieldsError as reason:
+            conclude(str(reason))
+            return False
+        except CompactionError as error:
+            # Said last, and not tried again: a second compaction would hide the first one's mistake.
+            raise AirflowFailException(conclude(str(error))) from None
+        except CloseError as error:
+            conclude(str(error))
+            raise
+    conclude("; ".join(lines) or "nothing to do")
+    return bool(lines)
+
+
+def expire(snapshot_retention: str) -> str:
+    """Expire snapshots older than `snapshot_retention` (empty = the contract's), and clean once a day."""
+    with _maintenance() as (maintenance, db):
+        if not bootstrapped(db):
+            return conclude(NOTHING_YET)
+        now = datetime.now(UTC)
+        hours = timedelta(hours=maintenance.contract.hours.snapshot_retention_h)
+        retention = parse_retention(snapshot_retention) if snapshot_retention.strip() else hours
+        try:
+            lines = [*expire_snapshots(maintenance, retention, now), *clean_daily(maintenance, now)]
+        except BatchYieldsError as reason:
+            return conclude(str(reason))
+    return conclude("; ".join(lines) or "nothing to do")
+
+
+def verify_hours(hour: str) -> str:
+    """Verify the list, or `hour`; a red verdict fails the run at once."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    contract, settings = contract_and_settings()
+    only = Hour.parse(hour) if hour.strip() else None
+    with open_database() as db:
+        if not bootstrapped(db):
+            return conclude(NOTHING_YET)
+        store = _store(db)
+        verdicts = Verification(contract, settings, kafka_admin(), store).run(datetime.now(UTC), only)
+        red = red_reasons(verdicts)
+        if red:
+            open_alarm(db, RED_ALARM, red)
+        elif not any(verdict.status == "red" for verdict in store.verdicts()):
+            close_alarm(db, RED_ALARM)
+    problem = red or absent(only, verdicts)
+    if problem:
+        raise AirflowFailException(conclude(problem))
+    return conclude(summary(verdicts))
+
+
+@contextmanager
+def _maintenance() -> Iterator[tuple[Maintenance, Connection]]:
+    contract, settings = contract_and_settings()
+    with open_database() as db:
+        yield Maintenance.connect(contract, settings, _store(db)), db
+
+
+def _store(db: Connection) -> VerdictStore:
+    store = VerdictStore(db)
+    store.create_tables()
+    return store
