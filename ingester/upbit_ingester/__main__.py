@@ -8,7 +8,8 @@ import sys
 
 import uvloop
 
-from upbit_ingester import logs, memory, settings
+from upbit_ingester import settings
+from upbit_ingester.health import logs, malloc_trim
 from upbit_ingester.service import Service
 
 EXIT_SETTINGS = 2
@@ -26,7 +27,7 @@ def main() -> int:
         logs.set_up(loaded.log_level, loaded.log_format)
         gc.freeze()
         gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-        memory.give_back_for_ever()
+        malloc_trim.give_back_for_ever()
         return uvloop.run(_run(loaded))
     except settings.SettingsError as error:
         print(f"upbit_ingester: {error}", file=sys.stderr)

@@ -16,27 +16,27 @@ import msgspec
 from confluent_kafka import KafkaError, Producer
 from prometheus_client import CollectorRegistry
 
-from upbit_ingester import liveness
-from upbit_ingester import state as states
 from upbit_ingester.backoff import Backoff, Budgets
-from upbit_ingester.continuity import Shared
-from upbit_ingester.delivery import Delivery, Lane, producer_settings
-from upbit_ingester.endpoints import Endpoints, Health
-from upbit_ingester.expiry import Expiry
-from upbit_ingester.gaps import Gap, Gaps
-from upbit_ingester.liveness import Pulse, Watchdog
-from upbit_ingester.markets import Markets
-from upbit_ingester.metrics import Collector, Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump, PumpSettings, keep
-from upbit_ingester.refetch import Refetcher
-from upbit_ingester.rest_client import RestClient
-from upbit_ingester.rest_sink import RestSink
-from upbit_ingester.session import Session
+from upbit_ingester.continuity.continuity import Shared
+from upbit_ingester.continuity.refetch import Refetcher
+from upbit_ingester.delivery.producer import Delivery, Lane, producer_settings
+from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump, PumpSettings, keep
+from upbit_ingester.health import liveness
+from upbit_ingester.health.endpoints import Endpoints, Health
+from upbit_ingester.health.liveness import Pulse, Watchdog
+from upbit_ingester.health.metrics import Collector, Metrics
 from upbit_ingester.settings import Settings, SettingsError
-from upbit_ingester.sink import SocketSink
-from upbit_ingester.spool import Spool
-from upbit_ingester.state import Change, State
-from upbit_ingester.stream import StreamSink, changes_of
+from upbit_ingester.spool import state as states
+from upbit_ingester.spool.gap_log import Gap, Gaps
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.state import Change, State
+from upbit_ingester.streams.expiry import Expiry
+from upbit_ingester.streams.rest_sink import RestSink
+from upbit_ingester.streams.socket_sink import SocketSink
+from upbit_ingester.streams.stream import StreamSink, changes_of
+from upbit_ingester.upbit.markets import Markets
+from upbit_ingester.upbit.rest import RestClient
+from upbit_ingester.upbit.session import Session
 
 log = logging.getLogger(__name__)
 

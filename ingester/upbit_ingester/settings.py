@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from upbit_ingester import contract, logs
+from upbit_ingester import contract
 from upbit_ingester.contract import Contract
-from upbit_ingester.frames import STRUCTS
+from upbit_ingester.gate.frames import STRUCTS
+from upbit_ingester.health import logs
 
 MIB = 1024 * 1024
 
@@ -145,7 +146,8 @@ def _streams(text: str, pipeline: Contract) -> tuple[str, ...]:
     for name in pipeline.streams:
         if name not in STRUCTS:
             raise SettingsError(
-                f"pipeline.toml: streams.{name}: the gate has no struct for it; add one to upbit_ingester/frames.py"
+                f"pipeline.toml: streams.{name}: the gate has no struct for it; add one to "
+                "upbit_ingester/gate/frames.py"
             )
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:

@@ -13,8 +13,8 @@ import pytest
 from tests.integration.ingester_invariants import assert_heals, segments
 from tests.integration.ingester_setup import STREAMS, Place, Setup, place_of
 from tests.waiting import until
-from upbit_ingester.record import decode_all
-from upbit_ingester.segment import MAGIC
+from upbit_ingester.spool.record import decode_all
+from upbit_ingester.spool.segment import MAGIC
 
 pytestmark = pytest.mark.engines
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from upbit_ingester.__main__ import main
-from upbit_ingester.delivery import Delivery
+from upbit_ingester.delivery.producer import Delivery
 
 EVERY = 20
 _notes: list[tuple[int, int]] = []

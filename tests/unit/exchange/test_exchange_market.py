@@ -13,7 +13,7 @@ from upbit_exchange.book import Book, Side, down, on_grid, tick, up
 from upbit_exchange.market import LocalMarket
 from upbit_exchange.spelling import UNIT
 from upbit_exchange.wire import STREAMS, Event
-from upbit_ingester.gate import Accepted, Gate
+from upbit_ingester.gate.gate import Accepted, Gate
 
 START = 1_795_392_000_000 - 90_000  # 90 s before a UTC midnight
 CODES = 8

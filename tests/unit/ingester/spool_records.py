@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from upbit_ingester.record import Record
-from upbit_ingester.segment import Entry
-from upbit_ingester.spool import Spool
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.segment import Entry
 
 
 class Clock:

@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 
 from tests.unit.ingester.sample_frames import ORDERBOOK, TICKER, TRADE_LIVE
-from upbit_ingester.continuity import Shared
-from upbit_ingester.gaps import Gaps
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import Item, Pump
-from upbit_ingester.refetch import Target
-from upbit_ingester.sink import SocketSink
-from upbit_ingester.state import State
-from upbit_ingester.stream import StreamSink
+from upbit_ingester.continuity.continuity import Shared
+from upbit_ingester.continuity.refetch import Target
+from upbit_ingester.delivery.pump import Item, Pump
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import Gaps
+from upbit_ingester.spool.state import State
+from upbit_ingester.streams.socket_sink import SocketSink
+from upbit_ingester.streams.stream import StreamSink
 
 SAMPLES = {"trade": TRADE_LIVE, "ticker": TICKER, "orderbook": ORDERBOOK}
 DAY_MS = 1_785_369_600_000

@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from upbit_ingester.backoff import Backoff, Budgets, Pace
-from upbit_ingester.session import Session, Sink
+from upbit_ingester.upbit.session import Session, Sink
 
 
 class Clock:

@@ -8,10 +8,10 @@ import pytest
 from confluent_kafka import KafkaError
 
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.delivery import Delivery, Lane
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.record import Record
-from upbit_ingester.spool import Spool
+from upbit_ingester.delivery.producer import Delivery, Lane
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
 
 NOT_THERE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)

@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from upbit_ingester.direct import DirectConnection
+from upbit_ingester.upbit.fast_connection import DirectConnection
 
 FRAMES = 500
 Serve = Callable[[ServerConnection], Awaitable[None]]

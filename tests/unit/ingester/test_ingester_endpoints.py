@@ -8,9 +8,9 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 
-from upbit_ingester.endpoints import Endpoints, Health
-from upbit_ingester.gaps import Gap
-from upbit_ingester.metrics import Collector, Metrics, SpoolGauges
+from upbit_ingester.health.endpoints import Endpoints, Health
+from upbit_ingester.health.metrics import Collector, Metrics, SpoolGauges
+from upbit_ingester.spool.gap_log import Gap
 
 
 @pytest.fixture

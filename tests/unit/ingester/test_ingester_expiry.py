@@ -10,13 +10,13 @@ import pytest
 from tests.unit.ingester.spool_records import Clock, files, record, send_all
 from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, frame
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.delivery import Lane
-from upbit_ingester.expiry import Expiry
-from upbit_ingester.gaps import Gap, Gaps
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER
-from upbit_ingester.record import Record
-from upbit_ingester.spool import Spool
+from upbit_ingester.delivery.producer import Lane
+from upbit_ingester.delivery.pump import DEAD_LETTER
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import Gap, Gaps
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
+from upbit_ingester.streams.expiry import Expiry
 
 HOUR_S = 3600.0
 LANES = (*SAMPLES, DEAD_LETTER)

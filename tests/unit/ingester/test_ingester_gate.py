@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.ingester.sample_frames import ORDERBOOK, ORDERBOOK_PLAIN, TICKER, TRADE, TRADE_2021, TRADE_LIVE
-from upbit_ingester.frames import ABSENT, REQUIRED_NUMBERS, STRUCTS, UNIT_WIDTHS, WIDTHS
-from upbit_ingester.gate import MAX_FRAME_BYTES, Accepted, Control, Gate, Rejected
+from upbit_ingester.gate.frames import ABSENT, REQUIRED_NUMBERS, STRUCTS, UNIT_WIDTHS, WIDTHS
+from upbit_ingester.gate.gate import MAX_FRAME_BYTES, Accepted, Control, Gate, Rejected
 
 TABLES = Path(__file__).parents[3] / "sql" / "tables"
 GATES = {stream: Gate(stream) for stream in STRUCTS}

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from tests.unit.ingester.frame_mutations import BASES, Mutator, joined, members_of
 from tests.unit.ingester.lake_oracle import complaint
-from upbit_ingester.continuity import Shared
-from upbit_ingester.frames import STRUCTS
-from upbit_ingester.gaps import Gaps
-from upbit_ingester.gate import Accepted, Control, Gate, Rejected, Verdict
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump
-from upbit_ingester.record import Record
-from upbit_ingester.spool import Spool
-from upbit_ingester.state import State
-from upbit_ingester.stream import StreamSink
+from upbit_ingester.continuity.continuity import Shared
+from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump
+from upbit_ingester.gate.frames import STRUCTS
+from upbit_ingester.gate.gate import Accepted, Control, Gate, Rejected, Verdict
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import Gaps
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.state import State
+from upbit_ingester.streams.stream import StreamSink
 
 BLOCK = 1000
 # 54,000 frames in CI and 1,020,000 at night through the gate; a third of that on the whole path.

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from upbit_ingester import liveness
-from upbit_ingester.gaps import Gap, Gaps, GapTracker
-from upbit_ingester.liveness import Pulse
-from upbit_ingester.metrics import Collector, Metrics, SpoolGauges
-from upbit_ingester.state import StreamMark
+from upbit_ingester.health import liveness
+from upbit_ingester.health.liveness import Pulse
+from upbit_ingester.health.metrics import Collector, Metrics, SpoolGauges
+from upbit_ingester.spool.gap_log import Gap, Gaps, GapTracker
+from upbit_ingester.spool.state import StreamMark
 
 
 def test_alive_while_loop_and_pump_move() -> None:
@@ -103,7 +103,7 @@ def test_the_report_is_the_end_of_a_long_record_and_outlives_a_torn_line(
         gaps.record(Gap("ticker", 3, "silence", number, number + 1, 1, 1))
     with (tmp_path / "gaps.jsonl").open("ab") as file:
         file.write(b'{"stream":"tick')
-    monkeypatch.setattr("upbit_ingester.gaps.REPORTED_BYTES", 1000)
+    monkeypatch.setattr("upbit_ingester.spool.gap_log.REPORTED_BYTES", 1000)
     reported = [gap.last_seen_ms for gap in gaps.report({})]
     assert 3 < len(reported) < 20
     assert reported == list(range(100 - len(reported) + 1, 101))

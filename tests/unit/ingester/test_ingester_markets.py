@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, Setting, frame
-from upbit_ingester import markets
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.doubts import PATIENCE_S
-from upbit_ingester.markets import Changes, Markets, changes, markets_in
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.refetch import Target
-from upbit_ingester.rest_client import RestError
-from upbit_ingester.state import Change
+from upbit_ingester.continuity.pending import PATIENCE_S
+from upbit_ingester.continuity.refetch import Target
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.state import Change
+from upbit_ingester.upbit import markets
+from upbit_ingester.upbit.markets import Changes, Markets, changes, markets_in
+from upbit_ingester.upbit.rest import RestError
 
 BTC, ETH, XRP = "KRW-BTC", "KRW-ETH", "KRW-XRP"
 

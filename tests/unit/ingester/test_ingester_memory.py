@@ -6,7 +6,7 @@ import threading
 import psutil
 import pytest
 
-from upbit_ingester import memory
+from upbit_ingester.health import malloc_trim
 
 BLOCKS, BLOCK_BYTES, KEPT = 40_000, 2000, 50
 
@@ -23,6 +23,6 @@ def test_what_a_backlog_needed_is_given_back_although_some_of_it_lives() -> None
     thread = threading.Thread(target=backlog)  # of its own arena, as librdkafka's are
     thread.start()
     thread.join()
-    memory.give_back()
+    malloc_trim.give_back()
     given_back = sizes[0] - psutil.Process().memory_info().rss
     assert given_back > BLOCKS * BLOCK_BYTES / 2, f"{given_back} of {BLOCKS * BLOCK_BYTES} bytes"

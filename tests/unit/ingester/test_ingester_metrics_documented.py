@@ -3,7 +3,7 @@
 from prometheus_client.core import Metric
 
 from local.places import REPOSITORY
-from upbit_ingester.metrics import PREFIX, Collector, Metrics, SpoolGauges
+from upbit_ingester.health.metrics import PREFIX, Collector, Metrics, SpoolGauges
 
 
 def row(family: Metric) -> str:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_ingester.frames import UNIT_WIDTHS, WIDTHS
-from upbit_ingester.numbers import DecimalColumn, ordinary_pattern
+from upbit_ingester.gate.frames import UNIT_WIDTHS, WIDTHS
+from upbit_ingester.gate.numbers import DecimalColumn, ordinary_pattern
 
 PRICE = DecimalColumn(17, 8)
 

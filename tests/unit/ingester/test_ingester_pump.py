@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from upbit_ingester import pump as pumps
-from upbit_ingester import state as states
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.delivery import Delivery, Lane
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump, PumpSettings
-from upbit_ingester.record import Record
-from upbit_ingester.spool import Spool
-from upbit_ingester.state import Change, State
+from upbit_ingester.delivery import pump as pumps
+from upbit_ingester.delivery.producer import Delivery, Lane
+from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump, PumpSettings
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool import state as states
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.state import Change, State
 
 
 class Sender(Delivery):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, Setting, frame
-from upbit_ingester.doubts import PATIENCE_S
-from upbit_ingester.refetch import Target
-from upbit_ingester.repeats import RecentFrames
-from upbit_ingester.state import Change
+from upbit_ingester.continuity.pending import PATIENCE_S
+from upbit_ingester.continuity.refetch import Target
+from upbit_ingester.spool.state import Change
+from upbit_ingester.streams.repeats import RecentFrames
 
 A, B = 0, 1
 

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from tests.unit.ingester.sample_frames import REST_TRADE, TRADE_LIVE
-from upbit_ingester import rest_trades
 from upbit_ingester.backoff import Budgets
-from upbit_ingester.gate import Accepted, Gate
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.refetch import MARGIN_MS, PAGE, Refetcher, Target, decide, select
-from upbit_ingester.rest_client import Answer, RestClient, RestError, retry_wait_s
-from upbit_ingester.rest_trades import RestTrade
-from upbit_ingester.state import KnownTrades
+from upbit_ingester.continuity.refetch import MARGIN_MS, PAGE, Refetcher, Target, decide, select
+from upbit_ingester.gate.gate import Accepted, Gate
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.state import KnownTrades
+from upbit_ingester.upbit import rest_trades
+from upbit_ingester.upbit.rest import Answer, RestClient, RestError, retry_wait_s
+from upbit_ingester.upbit.rest_trades import RestTrade
 
 DAY = 86_400_000
 NOON = 20_000 * DAY + DAY // 2
@@ -120,9 +120,9 @@ def heal(
     exchange: Exchange, target: Target, known: KnownTrades, monkeypatch: pytest.MonkeyPatch, searches: int | None = None
 ) -> Healing:
     """Refetch until the target is settled, or until `searches` searches were made."""
-    monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
-    monkeypatch.setattr("upbit_ingester.refetch.SURE_LAG_S", 0.0001)
-    monkeypatch.setattr("upbit_ingester.refetch.MAX_WAIT_S", 0.001)
+    monkeypatch.setattr("upbit_ingester.continuity.refetch.LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.continuity.refetch.SURE_LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.continuity.refetch.MAX_WAIT_S", 0.001)
     done = Healing()
     metrics = Metrics()
 
@@ -300,8 +300,8 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
 
 
 def test_nothing_is_fetched_that_the_disk_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upbit_ingester.refetch.LAG_S", 0.0001)
-    monkeypatch.setattr("upbit_ingester.refetch.SURE_LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.continuity.refetch.LAG_S", 0.0001)
+    monkeypatch.setattr("upbit_ingester.continuity.refetch.SURE_LAG_S", 0.0001)
     exchange, waiting = Exchange([trade(1)], NOON), asyncio.Event()
 
     async def room() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from tests.unit.ingester.sample_frames import TRADE_LIVE
 from upbit_ingester import settings
-from upbit_ingester import state as states
-from upbit_ingester.record import Record
 from upbit_ingester.service import DAMAGE_REACH_MS, Service
-from upbit_ingester.spool import Spool
-from upbit_ingester.state import Change, State
+from upbit_ingester.spool import state as states
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.state import Change, State
 
 EVENT_MS = 1785395043779
 

@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, Inv
 from websockets.frames import Close
 from websockets.http11 import Response
 
-from upbit_ingester.session import SilenceError, cause_of, refusal, subscription
+from upbit_ingester.upbit.session import SilenceError, cause_of, refusal, subscription
 
 
 def refused(status: int, **headers: str) -> InvalidStatus:

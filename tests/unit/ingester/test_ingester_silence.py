@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import DAY_MS, Setting
-from upbit_ingester.continuity import PROMPT_S, SILENT_LOOKS
-from upbit_ingester.gaps import Gaps
-from upbit_ingester.refetch import Target
+from upbit_ingester.continuity.continuity import PROMPT_S, SILENT_LOOKS
+from upbit_ingester.continuity.refetch import Target
+from upbit_ingester.spool.gap_log import Gaps
 
 CODES = ("KRW-BTC", "KRW-ETH", "KRW-NEW")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.spool_records import Clock, acknowledge, files, numbers, record, send_all
-from upbit_ingester import spool as spools
-from upbit_ingester.record import Record, decode_all, encode
-from upbit_ingester.segment import MAGIC
-from upbit_ingester.spool import Spool
+from upbit_ingester.spool import log as spools
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record, decode_all, encode
+from upbit_ingester.spool.segment import MAGIC
 
 
 def test_records_come_back_whole(tmp_path: Path) -> None:

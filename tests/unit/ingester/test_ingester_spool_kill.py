@@ -14,8 +14,8 @@ import pytest
 
 from tests.unit.ingester.spool_records import Clock, acknowledge, numbers, send_all
 from tests.unit.ingester.spool_records import record as record_of
-from upbit_ingester.record import Record
-from upbit_ingester.spool import Spool
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
 
 SEGMENT_BYTES = 200  # three or four records: the run below goes through several segments
 

@@ -8,9 +8,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.unit.ingester.spool_records import Clock, acknowledge, files, numbers, record
-from upbit_ingester import spool as spools
-from upbit_ingester.segment import Entry
-from upbit_ingester.spool import Spool
+from upbit_ingester.spool import log as spools
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.segment import Entry
 
 STEPS = st.lists(
     st.one_of(

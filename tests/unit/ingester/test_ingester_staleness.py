@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import Setting
-from upbit_ingester.frames import STRUCTS
-from upbit_ingester.staleness import BOUNDS_S, Staleness
+from upbit_ingester.continuity.staleness import BOUNDS_S, Staleness
+from upbit_ingester.gate.frames import STRUCTS
 
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from upbit_ingester import state as states
-from upbit_ingester.state import AHEAD_MS, KEPT_IDS, STORED_IDS, Change, State
+from upbit_ingester.spool import state as states
+from upbit_ingester.spool.state import AHEAD_MS, KEPT_IDS, STORED_IDS, Change, State
 
 
 def seen(code: str, sequential_id: int, event_ms: int = 100, stream: str = "trade") -> Change:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, Inbox, Setting, frame
-from upbit_ingester.gaps import Gaps
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER
-from upbit_ingester.refetch import MARGIN_MS, Target
-from upbit_ingester.rest_sink import RestSink
-from upbit_ingester.rest_trades import RestTrade, decode
-from upbit_ingester.state import Change, State
-from upbit_ingester.stream import changes_of
+from upbit_ingester.continuity.refetch import MARGIN_MS, Target
+from upbit_ingester.delivery.pump import DEAD_LETTER
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import Gaps
+from upbit_ingester.spool.state import Change, State
+from upbit_ingester.streams.rest_sink import RestSink
+from upbit_ingester.streams.stream import changes_of
+from upbit_ingester.upbit.rest_trades import RestTrade, decode
 
 
 @pytest.fixture(params=SAMPLES)

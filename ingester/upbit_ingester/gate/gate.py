@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from upbit_ingester.frames import (
+from upbit_ingester.gate.fast_path import Ordinary
+from upbit_ingester.gate.frames import (
     REQUIRED_NUMBERS,
     STRUCTS,
     UNIT_WIDTHS,
@@ -24,8 +25,7 @@ from upbit_ingester.frames import (
     TickerFrame,
     TradeFrame,
 )
-from upbit_ingester.numbers import LONGEST_NUMBER, DecimalColumn, ordinary_pattern
-from upbit_ingester.ordinary import Ordinary
+from upbit_ingester.gate.numbers import LONGEST_NUMBER, DecimalColumn, ordinary_pattern
 
 # The topics take the broker's default of 1,048,588 bytes a batch; what is larger goes to the dead letters (9 MiB).
 MAX_FRAME_BYTES = 1_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from upbit_ingester.record import Record, decode_all
+from upbit_ingester.spool.record import Record, decode_all
 
 MAGIC = b"UPSPOOL1"
 

@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from upbit_ingester.adoption import adopt
-from upbit_ingester.disk import sync_directory
-from upbit_ingester.record import Record, decode_all, encode
-from upbit_ingester.segment import MAGIC, Entry, Segment
+from upbit_ingester.spool.disk import sync_directory
+from upbit_ingester.spool.record import Record, decode_all, encode
+from upbit_ingester.spool.recovery import adopt
+from upbit_ingester.spool.segment import MAGIC, Entry, Segment
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_AGE_S = 5.0  # what a kill can make Kafka see twice is at most what a segment takes in this time

@@ -6,8 +6,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from upbit_ingester.record import decode_all, encode, is_torn, salvage
-from upbit_ingester.segment import MAGIC, Segment
+from upbit_ingester.spool.record import decode_all, encode, is_torn, salvage
+from upbit_ingester.spool.segment import MAGIC, Segment
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import requests
 
 from upbit_ingester.backoff import Budgets, stated_wait_s
-from upbit_ingester.metrics import Metrics
+from upbit_ingester.health.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

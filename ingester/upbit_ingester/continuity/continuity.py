@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from upbit_ingester import refetch
-from upbit_ingester.doubts import PATIENCE_S, Doubt, Doubts
-from upbit_ingester.gaps import SILENCE, Gap, Gaps, GapTracker
-from upbit_ingester.gate import Accepted
-from upbit_ingester.markets import named
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import Item, Pump, keep
-from upbit_ingester.refetch import Target
-from upbit_ingester.sockets import Socket
-from upbit_ingester.staleness import Staleness
-from upbit_ingester.state import Change, KnownTrades, State, StreamMark
+from upbit_ingester.continuity import refetch
+from upbit_ingester.continuity.pending import PATIENCE_S, Doubt, Doubts
+from upbit_ingester.continuity.refetch import Target
+from upbit_ingester.continuity.staleness import Staleness
+from upbit_ingester.delivery.pump import Item, Pump, keep
+from upbit_ingester.gate.gate import Accepted
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import SILENCE, Gap, Gaps, GapTracker
+from upbit_ingester.spool.state import Change, KnownTrades, State, StreamMark
+from upbit_ingester.upbit.markets import named
+from upbit_ingester.upbit.socket import Socket
 
 log = logging.getLogger(__name__)
 

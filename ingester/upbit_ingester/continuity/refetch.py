@@ -13,11 +13,11 @@ from typing import Literal
 
 import msgspec
 
-from upbit_ingester import rest_trades
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.rest_client import Rest, RestError
-from upbit_ingester.rest_trades import REACH_DAYS, RestTrade
-from upbit_ingester.state import KnownTrades
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.state import KnownTrades
+from upbit_ingester.upbit import rest_trades
+from upbit_ingester.upbit.rest import Rest, RestError
+from upbit_ingester.upbit.rest_trades import REACH_DAYS, RestTrade
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from upbit_ingester.gaps import Gap
+from upbit_ingester.spool.gap_log import Gap
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 import logging
 
-from upbit_ingester.markets import named
-from upbit_ingester.sockets import SNAPSHOT_WAIT_S, Socket
-from upbit_ingester.stream import StreamSink
+from upbit_ingester.streams.stream import StreamSink
+from upbit_ingester.upbit.markets import named
+from upbit_ingester.upbit.socket import SNAPSHOT_WAIT_S, Socket
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from upbit_ingester.endpoints import Health
+from upbit_ingester.health.endpoints import Health
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from upbit_ingester.disk import sync_directory
+from upbit_ingester.spool.disk import sync_directory
 
 log = logging.getLogger(__name__)
 

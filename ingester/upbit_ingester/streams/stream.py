@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 
-from upbit_ingester.continuity import Continuity, Shared
-from upbit_ingester.gate import Accepted, Control, Gate, Rejected
-from upbit_ingester.pump import DEAD_LETTER, Item, keep
-from upbit_ingester.record import Record
-from upbit_ingester.repeats import RecentFrames
-from upbit_ingester.sockets import Socket
-from upbit_ingester.state import Change
+from upbit_ingester.continuity.continuity import Continuity, Shared
+from upbit_ingester.delivery.pump import DEAD_LETTER, Item, keep
+from upbit_ingester.gate.gate import Accepted, Control, Gate, Rejected
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.state import Change
+from upbit_ingester.streams.repeats import RecentFrames
+from upbit_ingester.upbit.socket import Socket
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from upbit_ingester.backoff import Backoff, Budgets, stated_wait_s
-from upbit_ingester.direct import DirectConnection
-from upbit_ingester.gaps import SILENCE
-from upbit_ingester.sockets import SNAPSHOT_WAIT_S
+from upbit_ingester.spool.gap_log import SILENCE
+from upbit_ingester.upbit.fast_connection import DirectConnection
+from upbit_ingester.upbit.socket import SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
 

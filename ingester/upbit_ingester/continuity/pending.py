@@ -7,7 +7,7 @@ and what it missed must be treated like any other gap.
 
 from dataclasses import dataclass
 
-from upbit_ingester.gate import Accepted
+from upbit_ingester.gate.gate import Accepted
 
 PATIENCE_S = 5.0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from upbit_ingester.state import StreamMark
+from upbit_ingester.spool.state import StreamMark
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from upbit_ingester import state as states
-from upbit_ingester.delivery import Delivery, Lane
-from upbit_ingester.metrics import Metrics, SpoolGauges
-from upbit_ingester.record import Record
-from upbit_ingester.state import Change, State
+from upbit_ingester.delivery.producer import Delivery, Lane
+from upbit_ingester.health.metrics import Metrics, SpoolGauges
+from upbit_ingester.spool import state as states
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.state import Change, State
 
 log = logging.getLogger(__name__)
 

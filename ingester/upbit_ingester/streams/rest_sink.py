@@ -3,14 +3,14 @@
 import itertools
 import time
 
-from upbit_ingester.gaps import Gap, Gaps
-from upbit_ingester.gate import Accepted, Gate, Rejected
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.pump import DEAD_LETTER, Item, Pump, keep
-from upbit_ingester.record import Record
-from upbit_ingester.refetch import Target
-from upbit_ingester.rest_trades import RestTrade, websocket_frame
-from upbit_ingester.state import Change, State
+from upbit_ingester.continuity.refetch import Target
+from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump, keep
+from upbit_ingester.gate.gate import Accepted, Gate, Rejected
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import Gap, Gaps
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.state import Change, State
+from upbit_ingester.upbit.rest_trades import RestTrade, websocket_frame
 
 
 class RestSink:

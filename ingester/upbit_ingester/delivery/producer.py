@@ -13,10 +13,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.record import Record
-from upbit_ingester.segment import Entry, Segment
-from upbit_ingester.spool import Spool
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.log import Spool
+from upbit_ingester.spool.record import Record
+from upbit_ingester.spool.segment import Entry, Segment
 
 log = logging.getLogger(__name__)
 

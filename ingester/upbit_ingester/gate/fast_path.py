@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from upbit_ingester.frames import StreamFrame
-from upbit_ingester.numbers import LONGEST_NUMBER, DecimalColumn
+from upbit_ingester.gate.frames import StreamFrame
+from upbit_ingester.gate.numbers import LONGEST_NUMBER, DecimalColumn
 
 Values = tuple[Any, ...]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.rest_client import Rest, RestError
-from upbit_ingester.sockets import SNAPSHOT_WAIT_S
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.upbit.rest import Rest, RestError
+from upbit_ingester.upbit.socket import SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
 

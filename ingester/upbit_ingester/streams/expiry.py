@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterable
 
-from upbit_ingester.delivery import Lane
-from upbit_ingester.gaps import Gap, Gaps
-from upbit_ingester.metrics import Metrics
-from upbit_ingester.segment import Segment
-from upbit_ingester.stream import changes_of
+from upbit_ingester.delivery.producer import Lane
+from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.spool.gap_log import Gap, Gaps
+from upbit_ingester.spool.segment import Segment
+from upbit_ingester.streams.stream import changes_of
 
 log = logging.getLogger(__name__)
 

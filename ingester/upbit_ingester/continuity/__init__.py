@@ -1,0 +1,1 @@
+"""Continuity decides whether anything was missed."""

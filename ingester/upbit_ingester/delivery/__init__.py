@@ -1,0 +1,1 @@
+"""Delivery brings records from the spools into Kafka."""

@@ -1,0 +1,1 @@
+"""The gate decides whether a frame fits the lake."""

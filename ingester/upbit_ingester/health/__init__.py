@@ -1,0 +1,1 @@
+"""What the ingester says of itself."""

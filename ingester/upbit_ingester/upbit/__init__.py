@@ -1,0 +1,1 @@
+"""The exchange's side: sockets, sessions, markets, REST."""
