@@ -16,7 +16,7 @@ import msgspec
 from local.lake import rows
 from local.setting import Setting
 from tests.waiting import until
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 Key = tuple[Any, ...]
 Hour = tuple[str, str]

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import uvloop
 
-from upbit_exchange import replay, settings
+from upbit_exchange import settings
 from upbit_exchange.clock import wall_ms
 from upbit_exchange.exchange import open_exchange
-from upbit_exchange.ledger import LedgerError
-from upbit_exchange.server import serve_until_signal
+from upbit_exchange.journal import replay
+from upbit_exchange.journal.ledger import LedgerError
+from upbit_exchange.server.server import serve_until_signal
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,22 +9,23 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from upbit_exchange import levels, listing, scenario
-from upbit_exchange.candle_feed import CandleFeed
-from upbit_exchange.catalogue import FaultError, Order
 from upbit_exchange.clock import ExchangeClock
-from upbit_exchange.fault_log import FaultLog
-from upbit_exchange.faults import Faults
-from upbit_exchange.lag import NO_LAG, RestLag
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.memory import Memory
-from upbit_exchange.protocol import View, Wish
-from upbit_exchange.replay import Recording, Replay
-from upbit_exchange.rest import Rest
+from upbit_exchange.faults import scenario
+from upbit_exchange.faults.active import Faults
+from upbit_exchange.faults.catalogue import FaultError, Order
+from upbit_exchange.faults.log import FaultLog
+from upbit_exchange.journal.checkpoint import Memory
+from upbit_exchange.journal.replay import Recording, Replay
+from upbit_exchange.journal.source import Source
+from upbit_exchange.market import levels, listing
+from upbit_exchange.market.candle_feed import CandleFeed
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.market.tape import TRADE_PRICES
+from upbit_exchange.rest.handlers import Rest
+from upbit_exchange.rest.lag import NO_LAG, RestLag
 from upbit_exchange.settings import Settings
-from upbit_exchange.source import Source
-from upbit_exchange.tape import TRADE_PRICES
-from upbit_exchange.wire import CANDLES, Channel, Event, Update
+from upbit_exchange.wire.names import CANDLES, Channel, Event, Update
+from upbit_exchange.wire.requests import View, Wish
 
 EVENTS_AT_ONCE = 2_000
 

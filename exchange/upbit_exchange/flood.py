@@ -27,10 +27,11 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from upbit_exchange import frames, listing, spelling
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.server import WEBSOCKET_PATH
-from upbit_exchange.wire import SHORT, STREAMS, Event, Stream
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.server.server import WEBSOCKET_PATH
+from upbit_exchange.wire import frames, spelling
+from upbit_exchange.wire.names import SHORT, STREAMS, Event, Stream
 
 TICK_S = 0.001
 PATIENCE_S = 30.0

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from upbit_exchange.tape import TRADE_PRICES
+from upbit_exchange.market.tape import TRADE_PRICES
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from tests.integration.local_exchange import (
     everything,
     received,
 )
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 CODES = 6
 OPTIONS = ("--codes", str(CODES), "--rate", "200", "--no-rate-limit", "--rest-lag", "0")

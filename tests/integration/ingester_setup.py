@@ -27,8 +27,8 @@ from tests.integration.access import grant_rights
 from tests.integration.fault_switch import FaultSwitch
 from tests.truth import Key, key_of
 from tests.waiting import answers, until
-from upbit_exchange import ledger
-from upbit_exchange.replay import MICROSECONDS
+from upbit_exchange.journal import ledger
+from upbit_exchange.journal.replay import MICROSECONDS
 from upbit_lake.contract.model import parse_contract
 
 REPOSITORY = Path(__file__).resolve().parents[2]

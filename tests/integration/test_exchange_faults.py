@@ -16,7 +16,7 @@ from tests.integration.local_exchange import (
     received,
     socket_to,
 )
-from upbit_exchange.catalogue import KINDS
+from upbit_exchange.faults.catalogue import KINDS
 
 # --- switching --------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from tests.integration.local_exchange import (
     everything,
     received,
 )
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 
 def test_a_burst_inside_one_millisecond_is_paged_whole_by_cursor(exchange: Exchange) -> None:

@@ -16,8 +16,8 @@ from tests.integration.local_exchange import (
     silent,
     socket_to,
 )
-from upbit_exchange import ledger
-from upbit_exchange.catalogue import KINDS
+from upbit_exchange.faults.catalogue import KINDS
+from upbit_exchange.journal import ledger
 
 OPTIONS = fault_scene.OPTIONS
 

@@ -22,7 +22,7 @@ from tests.integration.local_exchange import (
     silent,
     socket_to,
 )
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 CODES = 6
 OPTIONS = ("--codes", str(CODES), "--rate", "200")

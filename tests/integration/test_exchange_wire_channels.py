@@ -18,7 +18,7 @@ from tests.integration.local_exchange import (
     silent,
     socket_to,
 )
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 UNITS_S = {"1s": 1, "1m": 60, "3m": 180, "5m": 300, "10m": 600, "15m": 900, "30m": 1800, "60m": 3600, "240m": 14400}
 CANDLE_KEYS = [

@@ -16,7 +16,7 @@ from tests.integration.local_exchange import (
     silent,
     socket_to,
 )
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 RECORDED = (
     '{"ty":"trade","cd":"BTC-ITAM","tms":1618678272375,"ttms":1618678272000,"tp":0.00000113,"tv":3416.89061628,'

@@ -14,7 +14,7 @@ from websockets.http11 import Response
 
 from tests.integration.local_exchange import Exchange, ask, awaited, everything, received, socket_to
 from tests.waiting import until
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 TICKERS = "/v1/ticker?markets=KRW-BTC"
 

@@ -15,7 +15,7 @@ from tests import chaos, recorded_gaps
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_setup import STREAMS, Setup, gaps_of
 from tests.waiting import until
-from upbit_exchange import ledger
+from upbit_exchange.journal import ledger
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

@@ -22,8 +22,9 @@ from tests.integration.ingester_setup import (
     wait_for_every_trade,
 )
 from tests.waiting import until
-from upbit_exchange import listing, spelling
-from upbit_exchange.market import LocalMarket
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import spelling
 
 pytestmark = pytest.mark.engines
 SOURCE = ("--codes", "20", "--rate", "300")

@@ -17,9 +17,10 @@ from tests.integration.ingester_setup import (
     wait_for_every_trade,
 )
 from tests.waiting import until
-from upbit_exchange import catalogue, ledger
-from upbit_exchange.mangle import mangled
-from upbit_exchange.wire import Event
+from upbit_exchange.faults import catalogue
+from upbit_exchange.faults.mangle import mangled
+from upbit_exchange.journal import ledger
+from upbit_exchange.wire.names import Event
 
 pytestmark = pytest.mark.engines
 

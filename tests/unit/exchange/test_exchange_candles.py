@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from upbit_exchange import candles, frames, listing, spelling
-from upbit_exchange.board import Board
-from upbit_exchange.candle_feed import CandleFeed
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.wire import CANDLES, Channel, Event, Update
+from upbit_exchange.journal.board import Board
+from upbit_exchange.market import candles, listing
+from upbit_exchange.market.candle_feed import CandleFeed
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import frames, spelling
+from upbit_exchange.wire.names import CANDLES, Channel, Event, Update
 
 CODE = "KRW-BTC"
 START = int(datetime(2026, 11, 23, 3, 0, tzinfo=UTC).timestamp() * 1000)

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from upbit_exchange import listing, spelling
-from upbit_exchange.catalogue import FaultError, Order, order
-from upbit_exchange.faults import MOVED_FROM, Faults
-from upbit_exchange.limits import WEBSOCKET
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.wire import Event, Update
+from upbit_exchange.faults.active import MOVED_FROM, Faults
+from upbit_exchange.faults.catalogue import FaultError, Order, order
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import spelling
+from upbit_exchange.wire.limits import WEBSOCKET
+from upbit_exchange.wire.names import Event, Update
 
 START = 1_795_392_000_000
 CODES = ("KRW-BTC", "KRW-ETH", "KRW-XRP")

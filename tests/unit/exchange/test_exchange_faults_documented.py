@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from upbit_exchange.catalogue import KINDS
+from upbit_exchange.faults.catalogue import KINDS
 
 README = Path(__file__).parents[3] / "exchange" / "README.md"
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from upbit_exchange import frames, listing, spelling
-from upbit_exchange.alter import KOREAN, altered
-from upbit_exchange.catalogue import KINDS, order
-from upbit_exchange.mangle import ERROR, mangled
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.wire import KEYS, STREAMS, Event, Stream
+from upbit_exchange.faults.alter import KOREAN, altered
+from upbit_exchange.faults.catalogue import KINDS, order
+from upbit_exchange.faults.mangle import ERROR, mangled
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import frames, spelling
+from upbit_exchange.wire.names import KEYS, STREAMS, Event, Stream
 
 START = 1_795_392_000_000
 HOUR = 3_600_000

@@ -5,11 +5,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from upbit_exchange import listing, spelling
-from upbit_exchange.board import Board
-from upbit_exchange.history import History
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.wire import STREAMS, Event
+from upbit_exchange.journal.board import Board
+from upbit_exchange.market import listing
+from upbit_exchange.market.history import History
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import spelling
+from upbit_exchange.wire.names import STREAMS, Event
 
 START = 1_795_392_000_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from upbit_exchange.catalogue import KINDS, FaultError, order
+from upbit_exchange.faults.catalogue import KINDS, FaultError, order
 
 CODES = ("KRW-BTC", "KRW-ETH", "KRW-XRP")
 

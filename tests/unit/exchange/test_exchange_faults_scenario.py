@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from upbit_exchange import scenario
-from upbit_exchange.scenario import ScenarioError
+from upbit_exchange.faults import scenario
+from upbit_exchange.faults.scenario import ScenarioError
 
 CODES = ("KRW-BTC", "KRW-ETH")
 

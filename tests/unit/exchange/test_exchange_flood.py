@@ -10,10 +10,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-from upbit_exchange import listing, spelling
 from upbit_exchange.flood import Command, Flood, template
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.wire import Event, Stream
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import spelling
+from upbit_exchange.wire.names import Event, Stream
 
 MARKETS = listing.markets(3)
 KEYS = {"trade": ("sequential_id", "sid"), "ticker": ("timestamp", "tms"), "orderbook": ("timestamp", "tms")}

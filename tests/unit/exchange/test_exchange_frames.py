@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 
-from upbit_exchange import frames
+from upbit_exchange.wire import frames
 
 BOOK = (
     b'{"type":"orderbook","code":"KRW-BTC","timestamp":1790134773006,"total_ask_size":0.06338509,'

@@ -8,13 +8,15 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from upbit_exchange import candles, frames, ledger, levels, listing, protocol, replay, spelling
-from upbit_exchange.board import Board
-from upbit_exchange.candle_feed import CandleFeed
-from upbit_exchange.listing import Market
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.rest import Rest
-from upbit_exchange.wire import CANDLES, Event, Format
+from upbit_exchange.journal import ledger, replay
+from upbit_exchange.journal.board import Board
+from upbit_exchange.market import candles, levels, listing
+from upbit_exchange.market.candle_feed import CandleFeed
+from upbit_exchange.market.listing import Market
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.rest.handlers import Rest
+from upbit_exchange.wire import frames, requests, spelling
+from upbit_exchange.wire.names import CANDLES, Event, Format
 
 START = 1_795_392_000_000
 KINDS = [f"candles/{kind}" for kind in candles.WINDOWS]
@@ -38,12 +40,12 @@ def test_any_message_is_a_request_or_an_error_frame(message: str | bytes) -> Non
 
 def answered(message: str | bytes) -> bytes | None:
     try:
-        request = protocol.parse(message)
-    except protocol.RequestError as error:
+        request = requests.parse(message)
+    except requests.RequestError as error:
         return error.frame
-    if not isinstance(request, protocol.Subscription):
+    if not isinstance(request, requests.Subscription):
         return None
-    return protocol.listing(protocol.ListRequest("x"), request, request.format)
+    return requests.listing(requests.ListRequest("x"), request, request.format)
 
 
 recorded_names = st.sampled_from(

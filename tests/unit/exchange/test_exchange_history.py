@@ -2,8 +2,8 @@
 
 import random
 
-from upbit_exchange.history import REACH_MS, History
-from upbit_exchange.wire import Event
+from upbit_exchange.market.history import REACH_MS, History
+from upbit_exchange.wire.names import Event
 
 CODE = "KRW-BTC"
 DAY = 86_400_000

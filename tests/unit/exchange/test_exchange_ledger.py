@@ -5,9 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from upbit_exchange import ledger, wire
-from upbit_exchange.ledger import Ledger, LedgerError
-from upbit_exchange.wire import Event
+from upbit_exchange.journal import ledger
+from upbit_exchange.journal.ledger import Ledger, LedgerError
+from upbit_exchange.wire import names
+from upbit_exchange.wire.names import Event
 
 FRAME = b'{"type":"orderbook","code":"KRW-BTC","timestamp":17,"total_ask_size":1.16539E8,"x":0.00077720}'
 
@@ -71,8 +72,8 @@ def test_keys_and_times_are_the_contract_s(request: pytest.FixtureRequest) -> No
     import tomllib
 
     contract = tomllib.loads((request.config.rootpath / "pipeline.toml").read_text())
-    assert {name: tuple(s["key"]) for name, s in contract["streams"].items()} == wire.KEYS
-    assert {name: s["time"] for name, s in contract["streams"].items()} == wire.TIMES
+    assert {name: tuple(s["key"]) for name, s in contract["streams"].items()} == names.KEYS
+    assert {name: s["time"] for name, s in contract["streams"].items()} == names.TIMES
 
 
 def test_a_line_is_one_json_object() -> None:

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from upbit_exchange import frames, levels
-from upbit_exchange.spelling import UNIT
+from upbit_exchange.market import levels
+from upbit_exchange.wire import frames
+from upbit_exchange.wire.spelling import UNIT
 
 BOOK = (
     b'{"type":"orderbook","code":"KRW-BTC","timestamp":1790134773006,"total_ask_size":0.07000000,'

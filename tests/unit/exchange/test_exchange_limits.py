@@ -1,6 +1,6 @@
 """Rate limits: counts by address, group and window of wall time; who goes on is blocked."""
 
-from upbit_exchange.limits import MessageLimit, RateLimit, Verdict
+from upbit_exchange.wire.limits import MessageLimit, RateLimit, Verdict
 
 HERE, THERE = "127.0.0.1", "10.0.0.1"
 

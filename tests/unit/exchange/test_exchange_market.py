@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from upbit_exchange import listing, spelling
-from upbit_exchange.board import Board
-from upbit_exchange.book import Book, Side, down, on_grid, tick, up
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.spelling import UNIT
-from upbit_exchange.wire import STREAMS, Event
+from upbit_exchange.journal.board import Board
+from upbit_exchange.market import listing
+from upbit_exchange.market.book import Book, Side, down, on_grid, tick, up
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import spelling
+from upbit_exchange.wire.names import STREAMS, Event
+from upbit_exchange.wire.spelling import UNIT
 from upbit_ingester.gate.gate import Accepted, Gate
 
 START = 1_795_392_000_000 - 90_000  # 90 s before a UTC midnight

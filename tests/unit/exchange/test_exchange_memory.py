@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from upbit_exchange import ledger, listing, spelling
-from upbit_exchange.board import Board
-from upbit_exchange.ledger import LedgerError
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.memory import Memory
+from upbit_exchange.journal import ledger
+from upbit_exchange.journal.board import Board
+from upbit_exchange.journal.checkpoint import Memory
+from upbit_exchange.journal.ledger import LedgerError
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.wire import spelling
 
 START = 1_795_392_000_000
 SEGMENT = 200_000

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from upbit_exchange import protocol
-from upbit_exchange.protocol import ListRequest, Ping, RequestError, Subscription, Wish
+from upbit_exchange.wire import requests
+from upbit_exchange.wire.requests import ListRequest, Ping, RequestError, Subscription, Wish
 
 TICKET = {"ticket": "t"}
 
 
-def parse(*items: object) -> protocol.Request:
-    return protocol.parse(json.dumps(items))
+def parse(*items: object) -> requests.Request:
+    return requests.parse(json.dumps(items))
 
 
 def test_a_whole_request() -> None:
@@ -73,12 +73,12 @@ WRONG_FORMAT = '{"error":{"message":"Format 이 맞지 않습니다.","name":"WR
 )
 def test_error_frames_are_the_wire_s(message: str | bytes, frame: str) -> None:
     with pytest.raises(RequestError) as refused:
-        protocol.parse(message)
+        requests.parse(message)
     assert refused.value.frame.decode() == frame
 
 
 def test_ping() -> None:
-    assert protocol.parse("PING") == protocol.parse(b"PING") == Ping()
+    assert requests.parse("PING") == requests.parse(b"PING") == Ping()
 
 
 def test_list_subscriptions() -> None:
@@ -89,12 +89,12 @@ def test_list_subscriptions() -> None:
     )
     assert isinstance(running, Subscription)
     assert isinstance(request, ListRequest)
-    assert protocol.listing(request, running, "DEFAULT").decode() == (
+    assert requests.listing(request, running, "DEFAULT").decode() == (
         '{"method":"LIST_SUBSCRIPTIONS","result":[{"type":"ticker","codes":["KRW-BTC"]},'
         '{"type":"orderbook","codes":["KRW-ETH"],"level":0}],"ticket":"x"}'
     )
-    assert protocol.listing(request, running, "SIMPLE").decode() == (
+    assert requests.listing(request, running, "SIMPLE").decode() == (
         '{"mthd":"LIST_SUBSCRIPTIONS","rslt":[{"ty":"ticker","cds":["KRW-BTC"]},'
         '{"ty":"orderbook","cds":["KRW-ETH"],"lv":0}],"tckt":"x"}'
     )
-    assert protocol.listing(request, None, "JSON_LIST").startswith(b"[{")
+    assert requests.listing(request, None, "JSON_LIST").startswith(b"[{")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from upbit_exchange import replay
-from upbit_exchange.replay import RecordingError, Replay
+from upbit_exchange.journal import replay
+from upbit_exchange.journal.replay import RecordingError, Replay
 
 # Raw frames of 2021 (public captures), as recorded.
 ITAM = (

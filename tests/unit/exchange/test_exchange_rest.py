@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from upbit_exchange import listing, spelling
-from upbit_exchange.board import Board
-from upbit_exchange.lag import RestLag
-from upbit_exchange.market import LocalMarket
-from upbit_exchange.rest import Rest
-from upbit_exchange.wire import Event
+from upbit_exchange.journal.board import Board
+from upbit_exchange.market import listing
+from upbit_exchange.market.market import LocalMarket
+from upbit_exchange.rest.handlers import Rest
+from upbit_exchange.rest.lag import RestLag
+from upbit_exchange.wire import spelling
+from upbit_exchange.wire.names import Event
 
 MINUTE = 60_000
 START = 1_795_392_000_000 + 3 * 3_600_000

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_exchange import spelling
-from upbit_exchange.spelling import UNIT
+from upbit_exchange.wire import spelling
+from upbit_exchange.wire.spelling import UNIT
 
 sizes = st.integers(min_value=0, max_value=10**17)
 

@@ -1,0 +1,117 @@
+"""What faults do to a socket: thin acts on a connection; what is done, to whom and when is decided elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Collection, Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from websockets.protocol import Protocol as WebSocket
+from websockets.protocol import State
+
+from upbit_exchange.faults.active import Faults
+from upbit_exchange.faults.catalogue import Order
+from upbit_exchange.faults.mangle import ERROR, Extra
+from upbit_exchange.wire.names import Channel
+
+# On, for 0 s: close() sends RST and forgets what was not sent yet.
+_LINGER_0 = struct.pack("ii", 1, 0)
+CLOSE_AFTER_ERROR_S = 0.16
+
+_closing: set[asyncio.Task[None]] = set()  # the loop itself keeps no strong reference to a task
+
+
+class Target(Protocol):
+    """The connection of a client, as far as faults touch it."""
+
+    deaf: bool
+
+    @property
+    def protocol(self) -> WebSocket:
+        """The WebSocket protocol without its I/O."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The TCP connection."""
+
+    @property
+    def realtime(self) -> Collection[tuple[Channel, str]]:
+        """What the client subscribed to."""
+
+    def write(self, messages: Iterable[bytes]) -> None:
+        """Send binary frames now."""
+
+    def silence(self) -> None:
+        """Nothing more of the subscription."""
+
+    def drop(self) -> None:
+        """End the TCP connection without a close frame."""
+
+    def send_data(self) -> None:
+        """Hand what the protocol made to the transport."""
+
+    async def close(self, code: int) -> None:
+        """The closing handshake."""
+
+
+async def refuse(client: Target, frame: bytes) -> None:
+    """An error frame, then close 1000, as Upbit does it."""
+    client.silence()
+    client.write([frame])
+    await asyncio.sleep(CLOSE_AFTER_ERROR_S)
+    await client.close(1000)
+
+
+def strike_all(clients: Sequence[Target], faults: Faults, now: float) -> None:
+    """What the faults do to sockets now; `clients` oldest first."""
+    sound = [client for client in clients if client.protocol.state is State.OPEN and not client.deaf]
+    for index, order in faults.strikes([client.realtime for client in sound], now):
+        _strike(sound[index], order)
+
+
+def _strike(client: Target, order: Order) -> None:
+    if order.name == "close":
+        _later(client.close(int(order.number("close_code"))))
+    elif order.name == "error_close":
+        _later(refuse(client, ERROR))
+    elif order.name == "half_open":
+        client.silence()
+        client.deaf = True
+    else:
+        if order.name == "reset":
+            client.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        client.drop()
+
+
+def _later(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+def send_in_pieces(protocol: WebSocket, message: bytes, pieces: int) -> None:
+    """One message in so many fragments (RFC 6455 5.4); short ones have empty fragments."""
+    step = -(-len(message) // pieces)
+    protocol.send_binary(message[:step], fin=False)
+    for piece in range(1, pieces):
+        protocol.send_continuation(message[piece * step : (piece + 1) * step], fin=piece == pieces - 1)
+
+
+def send_extras(clients: Sequence[Target], extras: Iterable[Extra]) -> None:
+    """Wrong frames to those who subscribed to what they were made from."""
+    for extra in extras:
+        for client in clients:
+            if (extra.event.stream, extra.event.code) in client.realtime and client.protocol.state is State.OPEN:
+                _send_extra(client, extra)
+
+
+def _send_extra(client: Target, extra: Extra) -> None:
+    if extra.how == "raw":
+        client.transport.write(extra.payload)
+    elif extra.how == "text":
+        client.protocol.send_text(extra.payload)
+        client.send_data()
+    else:
+        client.write([extra.payload])

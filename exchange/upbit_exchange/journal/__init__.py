@@ -1,0 +1,1 @@
+"""The journal of what was published, and what it is published from."""

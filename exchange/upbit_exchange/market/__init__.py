@@ -1,0 +1,1 @@
+"""The market: books, tapes, history, candles."""

@@ -1,0 +1,1 @@
+"""The REST quotation API."""

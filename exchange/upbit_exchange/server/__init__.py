@@ -1,0 +1,1 @@
+"""The server: one port, its clients, its switch."""

@@ -1,0 +1,1 @@
+"""The wire: names, spelling, frames, requests, limits."""
