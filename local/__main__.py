@@ -10,9 +10,9 @@ from pathlib import Path
 
 from local.arguments import parse
 from local.errors import PipelineError
-from local.places import Places
-from local.self_install import ensure_own_environment
-from local.surroundings import for_the_runner
+from local.home.environment import for_the_runner
+from local.home.places import Places
+from local.software.self_install import ensure_own_environment
 
 
 def main() -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local import assembly, source
 from local.errors import PipelineError
-from local.places import Places
-from local.setting import Setting
+from local.home import source
+from local.home.places import Places
+from local.home.setting import Setting
+from local.parts import assembly
 
 # Characters.
 PIPE_WIDTH = 160
@@ -29,34 +30,34 @@ def run(places: Places, options: argparse.Namespace) -> int:
 
 
 def _up(places: Places, options: argparse.Namespace, console: Console) -> int:
-    from local.up import Wanted, up
+    from local.commands.up import Wanted, up
 
     up(places, Wanted(options.source, options.speed, options.start, options.only), console)
     return 0
 
 
 def _down(places: Places, options: argparse.Namespace, console: Console) -> int:
-    from local.down import down
+    from local.commands.down import down
 
     down(places, console, purge=options.purge, confirmed=options.yes)
     return 0
 
 
 def _status(places: Places, options: argparse.Namespace, console: Console) -> int:
-    from local import status
+    from local.commands import status
 
     return status.show(_setting(places), console, as_json=options.json)
 
 
 def _query(places: Places, options: argparse.Namespace, _: Console) -> int:
-    from local.lake import command
+    from local.commands.query import command
 
     arguments, environment = command(_setting(places), "--format", options.format, options.sql)
     os.execve(arguments[0], arguments, environment)
 
 
 def _sql(places: Places, options: argparse.Namespace, _: Console) -> int:
-    from local.sql_client import open_client
+    from local.commands.sql import open_client
 
     open_client(_setting(places), options.arguments)
 
@@ -70,7 +71,7 @@ def _logs(places: Places, options: argparse.Namespace, _: Console) -> int:
 
 
 def _test(places: Places, options: argparse.Namespace, console: Console) -> int:
-    from local.testing import run_suite
+    from local.commands.test import run_suite
 
     return run_suite(places, options.suite, console)
 
@@ -84,14 +85,14 @@ def _bench(places: Places, options: argparse.Namespace, console: Console) -> int
 
 
 def _install(places: Places, options: argparse.Namespace, console: Console) -> int:
-    from local.install import install, parts_named
+    from local.software.install import install, parts_named
 
     install(places, parts_named(places, options.names), console)
     return 0
 
 
 def _lock(places: Places, _: argparse.Namespace, console: Console) -> int:
-    from local.locking import lock_everything
+    from local.software.lock_files import lock_everything
 
     lock_everything(places, console)
     return 0
@@ -105,7 +106,7 @@ def _setting(places: Places) -> Setting:
 
 
 def _secrets(places: Places, options: argparse.Namespace, console: Console) -> int:
-    from local.dot_env import write
+    from local.home.dot_env import write
 
     console.print(write(places.repository / ".env", exchange=options.exchange))
     return 0

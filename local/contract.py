@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local.errors import PipelineError, last_words
-from local.places import Places
+from local.home.places import Places
 
 # The control plane's reader needs the standard library only, so it can judge before anything is installed.
 _JUDGE = """

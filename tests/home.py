@@ -12,11 +12,11 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from local import assembly, source
-from local.parts import airflow
-from local.places import REPOSITORY, Places
-from local.setting import Setting
-from local.supervision import Supervisor
+from local.home import source
+from local.home.places import REPOSITORY, Places
+from local.home.setting import Setting
+from local.parts import airflow, assembly
+from local.processes.supervisor import Supervisor
 from tests.waiting import until
 
 PORT_OFFSET = 1000

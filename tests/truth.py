@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from local.lake import rows
-from local.setting import Setting
+from local.commands.query import rows
+from local.home.setting import Setting
 from tests.waiting import until
 from upbit_exchange.journal import ledger
 

@@ -13,17 +13,18 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from rich.console import Console
 
-from local import credentials, java
-from local.down import down
+from local.commands.down import down
+from local.commands.up import adopt_or_start
 from local.errors import PipelineError
-from local.lock import exclusive
+from local.home import credentials
+from local.home.exclusive import exclusive
+from local.home.places import Places
+from local.home.ports import Ports
+from local.home.setting import Setting
+from local.home.source import Source
 from local.parts import kafka
-from local.places import Places
-from local.ports import Ports
-from local.setting import Setting
-from local.source import Source
-from local.start import Starter
-from local.up import adopt_or_start
+from local.processes.start import Starter
+from local.software import java
 
 PORT_OFFSET = 5000  # beyond the pipeline's own ports and those of its tests
 PARTITIONS = 3

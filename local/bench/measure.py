@@ -20,10 +20,10 @@ from local.bench.loads import Load, Run, percentile
 from local.bench.sender import Sender
 from local.bench.subjects import Subject
 from local.errors import PipelineError
-from local.places import Places
-from local.start import last_line
-from local.supervision import MARK
-from local.surroundings import for_parts
+from local.home.environment import for_parts
+from local.home.places import Places
+from local.processes.start import last_line
+from local.processes.supervisor import MARK
 
 WARM_UP_FRAMES = 2000
 DRAIN_S = 60.0  # after the last frame is sent; what is not in Kafka by then is reported as missing

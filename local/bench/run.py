@@ -19,13 +19,13 @@ from local.bench.loads import Load, Run, loads
 from local.bench.measure import measure
 from local.bench.sender import Sender, sender
 from local.bench.subjects import Subject
+from local.commands.up import refuse_full_disk
 from local.errors import PipelineError
-from local.install import install, part_of_the_peer, parts_to_run
+from local.home.places import Places
+from local.home.setting import Setting
 from local.parts import kafka
-from local.places import Places
-from local.setting import Setting
-from local.supervision import Supervisor
-from local.up import refuse_full_disk
+from local.processes.supervisor import Supervisor
+from local.software.install import install, part_of_the_peer, parts_to_run
 
 NEEDED = ("kafka", "java", "ingester", "exchange")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from local.bench.loads import Load
 from local.errors import PipelineError
-from local.places import Places
-from local.supervision import MARK
-from local.surroundings import for_parts
+from local.home.environment import for_parts
+from local.home.places import Places
+from local.processes.supervisor import MARK
 
 
 class Sender:

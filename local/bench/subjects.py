@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.bench.cluster import contract_topics
 from local.bench.loads import STREAMS
-from local.setting import BROKER, Setting
+from local.home.setting import BROKER, Setting
 
 INGESTER, CRYPTOFEED = "ingester", "cryptofeed"
 PROBES = Path(__file__).resolve().parent / "probes"

@@ -10,15 +10,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from local import dot_env
 from local.errors import PipelineError, last_words
-from local.part import Part
+from local.home import dot_env
+from local.home.environment import for_parts
+from local.home.places import Places
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.places import Places
-from local.ports import LOOPBACK
-from local.setting import Setting
-from local.supervision import socket_path
-from local.surroundings import for_parts
+from local.parts.part import Part
+from local.processes.supervisor import socket_path
 
 USER = "admin"
 _MIGRATION = threading.Lock()

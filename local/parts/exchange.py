@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from local.part import Part
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.ports import LOOPBACK
-from local.setting import Setting
+from local.parts.part import Part
 
 # At 300 frames/s the ledger grows by 57 GB a day. Tests that compare the lake with all of it keep all (0).
 LEDGER_KEEP_GB = "1"

@@ -8,9 +8,9 @@ from typing import Any
 
 import requests
 
-from local.part import Part
-from local.ports import LOOPBACK
-from local.setting import Setting
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
+from local.parts.part import Part
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
 SLOTS = 4

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import requests
 
-from local.part import Part
-from local.ports import LOOPBACK
-from local.setting import Setting
-from local.source import LIVE_REST, LIVE_WEBSOCKET
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
+from local.home.source import LIVE_REST, LIVE_WEBSOCKET
+from local.parts.part import Part
 
 
 def part(setting: Setting) -> Part:

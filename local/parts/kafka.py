@@ -10,10 +10,10 @@ import sys
 from confluent_kafka.admin import AdminClient
 
 from local.errors import PipelineError, last_words
-from local.part import Part, nothing
-from local.ports import LOOPBACK
-from local.setting import BROKER, Setting
-from local.surroundings import for_parts
+from local.home.environment import for_parts
+from local.home.ports import LOOPBACK
+from local.home.setting import BROKER, Setting
+from local.parts.part import Part, nothing
 
 NODES = (1, 2, 3)
 SERVICES = ("ingester", "flink", "airflow", "reader")  # who logs in; what each may do stands in the contract

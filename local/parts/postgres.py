@@ -17,10 +17,10 @@ import psycopg
 from psycopg import sql
 
 from local.errors import PipelineError, last_words
-from local.part import Part
-from local.places import Places
-from local.ports import LOOPBACK
-from local.setting import Setting
+from local.home.places import Places
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
+from local.parts.part import Part
 
 DATABASES = ("airflow", "paimon", "pipeline")
 UNPRIVILEGED = "nobody"

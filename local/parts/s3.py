@@ -7,9 +7,9 @@ import json
 import requests
 
 from local.contract import read_buckets
-from local.part import Part
-from local.ports import LOOPBACK
-from local.setting import Setting
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
+from local.parts.part import Part
 
 
 def part(setting: Setting) -> Part:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from local.places import REPOSITORY
+from local.home.places import REPOSITORY
 from tests.compose.bases import DEBIAN, GO, PYTHON, Bases, can_be_had, stand_in
 from tests.compose.engine import Engine, NoEngineError
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from local import dot_env
-from local.airflow_api import AirflowApi
-from local.places import REPOSITORY
+from local.commands.airflow_api import AirflowApi
+from local.home import dot_env
+from local.home.places import REPOSITORY
 from tests import truth
 from tests.compose.containers import Container
 from tests.compose.engine import Engine

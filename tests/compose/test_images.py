@@ -11,7 +11,7 @@ import boto3
 import pytest
 import requests
 
-from local.places import REPOSITORY
+from local.home.places import REPOSITORY
 from tests.compose.bases import CERTIFICATE_VARIABLES, INDEX_VARIABLES
 from tests.compose.containers import HARDENED, Container, network, running, unique
 from tests.compose.images import RECIPES, Images

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.airflow_api import AirflowApi
-from local.lake import rows
-from local.setting import Setting
-from local.status import exchange_status
+from local.commands.airflow_api import AirflowApi
+from local.commands.query import rows
+from local.commands.status import exchange_status
+from local.home.setting import Setting
 from tests import recorded_gaps, truth
 from tests.home import Home
 from tests.waiting import until

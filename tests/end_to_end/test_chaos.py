@@ -8,9 +8,9 @@ from random import Random
 import pytest
 import requests
 
+from local.commands.status import exchange_status
 from local.contract import read_streams
-from local.setting import Setting
-from local.status import exchange_status
+from local.home.setting import Setting
 from tests import chaos, ingester_metrics, truth
 from tests.end_to_end.conftest import (
     WHOLE_LEDGER,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.airflow_api import AirflowApi
-from local.status import end_offsets
+from local.commands.airflow_api import AirflowApi
+from local.commands.status import end_offsets
 from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
 from tests.home import Home
 from tests.integration.control_plane import engines_of, set_topic_config

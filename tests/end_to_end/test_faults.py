@@ -9,10 +9,10 @@ import psutil
 import pytest
 import requests
 
+from local.commands.status import exchange_status
+from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.setting import Setting
-from local.status import exchange_status
-from local.supervision import Supervisor
+from local.processes.supervisor import Supervisor
 from tests import recorded_gaps, truth
 from tests.end_to_end.conftest import (
     HEAL_S,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from local.airflow_api import AirflowApi
+from local.commands.airflow_api import AirflowApi
+from local.commands.query import rows
+from local.commands.status import exchange_status
 from local.contract import read_jobs
-from local.lake import rows
+from local.home.places import REPOSITORY
+from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.places import REPOSITORY
-from local.setting import Setting
-from local.status import exchange_status
-from local.supervision import Supervisor
+from local.processes.supervisor import Supervisor
 from tests import truth
 from tests.end_to_end.conftest import (
     assert_no_trade_is_missing,

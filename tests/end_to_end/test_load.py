@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local import orphans
-from local.setting import Setting
-from local.status import exchange_status
-from local.supervision import Supervisor
+from local.commands.status import exchange_status
+from local.home.setting import Setting
+from local.processes import orphans
+from local.processes.supervisor import Supervisor
 from tests.home import Home
 from tests.waiting import until
 from upbit_lake.contract.model import load_contract

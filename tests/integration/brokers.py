@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.parts.kafka import NAMES, all_brokers_answer
-from local.supervision import Supervisor
+from local.processes.supervisor import Supervisor
 from tests.home import Home
 from tests.waiting import until
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from local import orphans
-from local.maven import _sha256, read_lock
+from local.home.places import REPOSITORY, Places
+from local.home.ports import DEFAULTS
 from local.parts import postgres
-from local.places import REPOSITORY, Places
-from local.ports import DEFAULTS
+from local.processes import orphans
+from local.software.maven import _sha256, read_lock
 from tests.home import FURTHER, Home
 
 OFFSET = 2000

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.contract import read_buckets
-from local.setting import Setting
+from local.home.setting import Setting
 from tests.home import Home
 from upbit_lake.reconcile.buckets import BucketError, reconcile_buckets
 

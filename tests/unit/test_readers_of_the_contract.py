@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local import contract as local_contract
-from local.places import REPOSITORY
+from local.home.places import REPOSITORY
 from upbit_exchange import settings as exchange_settings
 from upbit_ingester import settings as ingester_settings
 from upbit_lake.contract.model import ContractError, load_contract, parse_contract

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from local.dot_env import values
-from local.places import REPOSITORY
+from local.home.dot_env import values
+from local.home.places import REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from local.places import REPOSITORY
+from local.home.places import REPOSITORY
 
 DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 DAY = r"\d{4}-\d{2}-\d{2}"

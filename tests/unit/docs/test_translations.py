@@ -16,7 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from local.places import REPOSITORY
+from local.home.places import REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "docs" / "runbook.md"]
 HANGUL = re.compile("[가-힣]")

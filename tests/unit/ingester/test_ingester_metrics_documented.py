@@ -2,7 +2,7 @@
 
 from prometheus_client.core import Metric
 
-from local.places import REPOSITORY
+from local.home.places import REPOSITORY
 from upbit_ingester.health.metrics import PREFIX, Collector, Metrics, SpoolGauges
 
 

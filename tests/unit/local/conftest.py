@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from local.credentials import Credentials
-from local.places import REPOSITORY, Places
-from local.ports import Ports
-from local.setting import Setting
-from local.source import Source
+from local.home.credentials import Credentials
+from local.home.places import REPOSITORY, Places
+from local.home.ports import Ports
+from local.home.setting import Setting
+from local.home.source import Source
 
 
 @pytest.fixture

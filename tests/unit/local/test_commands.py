@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from local.commands.test import run_to_its_end
 from local.errors import PipelineError, last_words
-from local.testing import run_to_its_end
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_what_is_interrupted_may_clear_up(tmp_path: Path, number: signal.Signals
     """A Ctrl-C reaches the child from the terminal; here the whole group is told as a terminal does."""
     started, cleared = tmp_path / "started", tmp_path / "cleared"
     code = (
-        "import os, sys; from pathlib import Path; from local.testing import run_to_its_end\n"
+        "import os, sys; from pathlib import Path; from local.commands.test import run_to_its_end\n"
         "run_to_its_end([sys.executable, '-c', *sys.argv[1:]], Path('/'), dict(os.environ))"
     )
     parent = subprocess.Popen(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from local.credentials import load_or_create, parse
 from local.errors import PipelineError
-from local.places import Places
+from local.home.credentials import load_or_create, parse
+from local.home.places import Places
 
 FILE = Path("credentials.json")
 

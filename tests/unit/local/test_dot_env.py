@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local.credentials import Credentials
-from local.dot_env import write
 from local.errors import PipelineError
+from local.home.credentials import Credentials
+from local.home.dot_env import write
 
 NAMES = {
     *(field.name.upper() for field in fields(Credentials)),

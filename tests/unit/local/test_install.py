@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local import install as installing
 from local.errors import PipelineError
-from local.install import Installable, Say, flink_folder, install, missing, reason
-from local.maven import Jar
-from local.places import Places
-from local.self_install import is_whole
+from local.home.places import Places
+from local.software import install as installing
+from local.software.install import Installable, Say, flink_folder, install, missing, reason
+from local.software.maven import Jar
+from local.software.self_install import is_whole
 
 
 class Bench:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import PipelineError
-from local.maven import Jar, _copy_checked, fetch, read_lock
+from local.software.maven import Jar, _copy_checked, fetch, read_lock
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DIGEST = hashlib.sha256(b"jar").hexdigest()

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import assembly, java
 from local.errors import PipelineError
-from local.parts import exchange, flink, ingester, kafka, postgres
-from local.places import Places
-from local.ports import Ports
-from local.setting import Setting
-from local.source import Source
+from local.home.places import Places
+from local.home.ports import Ports
+from local.home.setting import Setting
+from local.home.source import Source
+from local.parts import assembly, exchange, flink, ingester, kafka, postgres
+from local.software import java
 
 
 def _properties(setting: Setting, node: int) -> dict[str, str]:

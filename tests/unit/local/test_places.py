@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from local.errors import PipelineError
-from local.places import REPOSITORY, Places
-from local.supervision import make_private_folder, socket_path
+from local.home.places import REPOSITORY, Places
+from local.processes.supervisor import make_private_folder, socket_path
 
 
 def test_everything_lies_in_the_checkout_unless_told_otherwise() -> None:

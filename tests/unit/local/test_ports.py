@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from local.errors import PipelineError
-from local.places import Places
-from local.ports import DEFAULTS, Ports, refuse_taken
+from local.home.places import Places
+from local.home.ports import DEFAULTS, Ports, refuse_taken
 
 
 def test_without_settings_the_defaults_hold() -> None:

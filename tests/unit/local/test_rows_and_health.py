@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import requests
 
-from local import bootstrap
-from local.airflow_api import AirflowApi
+from local.commands import bootstrap
+from local.commands.airflow_api import AirflowApi
+from local.commands.status import is_healthy
 from local.contract import read_jobs
 from local.errors import PipelineError
-from local.setting import Setting
-from local.status import is_healthy
+from local.home.setting import Setting
 
 ALL = {"ticker": 1, "trade": 1, "orderbook": 1, "candle_1m": 1}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local import source
 from local.errors import PipelineError
-from local.places import Places
-from local.source import Source, choose, load, record
+from local.home import source
+from local.home.places import Places
+from local.home.source import Source, choose, load, record
 
 NOW = datetime(2026, 7, 30, 12, tzinfo=UTC)
 

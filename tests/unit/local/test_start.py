@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from local import start
 from local.errors import PipelineError
-from local.part import Part
-from local.places import Places
-from local.ports import Ports
-from local.start import Starter, last_line
+from local.home.places import Places
+from local.home.ports import Ports
+from local.parts.part import Part
+from local.processes import start
+from local.processes.start import Starter, last_line
 
 
 class Twin:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from local import assembly
 from local.errors import PipelineError
-from local.install import parts_to_run
-from local.part import Part
-from local.places import Places
-from local.setting import Setting
-from local.supervision import MARK, Supervisor, launch_script, write_private
+from local.home.places import Places
+from local.home.setting import Setting
+from local.parts import assembly
+from local.parts.part import Part
+from local.processes.supervisor import MARK, Supervisor, launch_script, write_private
+from local.software.install import parts_to_run
 
 
 def _run(script: str, tmp_path: Path) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local.lake import command
-from local.setting import Setting
-from local.surroundings import for_parts, for_the_runner
+from local.commands.query import command
+from local.home.environment import for_parts, for_the_runner
+from local.home.setting import Setting
 
 USERS = {
     "PATH": "/bin",

@@ -12,14 +12,16 @@ import psutil
 import pytest
 from rich.console import Console
 
-from local import assembly, contract, orphans
-from local.down import MADE, ORDER, down
+from local import contract
+from local.commands.down import MADE, ORDER, down
+from local.commands.up import Wanted, _to_start, refuse_full_disk
 from local.errors import PipelineError
-from local.lock import exclusive
-from local.places import REPOSITORY, Places
-from local.setting import Setting
-from local.supervision import MARK, Supervisor
-from local.up import Wanted, _to_start, refuse_full_disk
+from local.home.exclusive import exclusive
+from local.home.places import REPOSITORY, Places
+from local.home.setting import Setting
+from local.parts import assembly
+from local.processes import orphans
+from local.processes.supervisor import MARK, Supervisor
 
 QUIET = Console(quiet=True)
 

@@ -15,8 +15,8 @@ from types import FrameType
 from rich.console import Console
 
 from local.errors import PipelineError
-from local.install import install, parts_to_run, parts_to_test
-from local.places import Places
+from local.home.places import Places
+from local.software.install import install, parts_to_run, parts_to_test
 
 CODE = ("local", "plugins", "dags", "ingester", "exchange", "flink", "containers", "sql", "tests")
 TYPED = (

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import requests
 
-from local import json_file
 from local.errors import PipelineError
-from local.places import Places
+from local.home import json_file
+from local.home.places import Places
 
 LIVE_WEBSOCKET = "wss://api.upbit.com/websocket/v1"
 LIVE_REST = "https://api.upbit.com/v1"

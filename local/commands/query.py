@@ -9,8 +9,8 @@ from string import Template
 from typing import Any
 
 from local.errors import PipelineError, last_words
-from local.setting import Setting
-from local.surroundings import for_parts
+from local.home.environment import for_parts
+from local.home.setting import Setting
 
 
 def command(setting: Setting, *arguments: str) -> tuple[list[str], dict[str, str]]:

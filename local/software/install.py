@@ -19,10 +19,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local import java, maven
 from local.errors import PipelineError
-from local.places import Places
-from local.self_install import is_whole
+from local.home.places import Places
+from local.software import java, maven
+from local.software.self_install import is_whole
 
 # Everything together takes about 3 GB; the rest is what the engines write in their first hour.
 FREE_BYTES_TO_INSTALL = 4 * 2**30

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from local import credentials, java, kept
-from local.part import Part
+from local.home import credentials, ingester_settings
+from local.home.places import Places
+from local.home.ports import Ports
+from local.home.setting import Setting
+from local.home.source import Source
 from local.parts import airflow, exchange, flink, ingester, kafka, postgres, s3
-from local.places import Places
-from local.ports import Ports
-from local.setting import Setting
-from local.source import Source
+from local.parts.part import Part
+from local.software import java
 
 # What a name given to `up --only` stands for, beside the parts' own names.
 GROUPS = {
@@ -29,7 +30,7 @@ def setting(places: Places, source: Source, environment: Mapping[str, str] = os.
         credentials.load_or_create(places),
         source,
         java.home(places, environment),
-        kept.of_home(places, environment),
+        ingester_settings.of_home(places, environment),
     )
 
 

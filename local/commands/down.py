@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 from rich.console import Console
 
-from local import orphans
 from local.errors import PipelineError
-from local.lock import exclusive
+from local.home.exclusive import exclusive
+from local.home.places import Places
+from local.home.ports import Ports
 from local.parts import postgres
 from local.parts.flink import get_json
-from local.places import Places
-from local.ports import Ports
-from local.supervision import Supervisor
+from local.processes import orphans
+from local.processes.supervisor import Supervisor
 
 CHECKPOINT_PATIENCE_S = 60
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from local.errors import PipelineError
-from local.part import Part
-from local.places import Places
-from local.ports import Ports, refuse_taken
+from local.home.places import Places
+from local.home.ports import Ports, refuse_taken
+from local.parts.part import Part
 
 POLL_S = 0.5
 # States in which a process is, or will shortly be, running.
@@ -23,7 +23,7 @@ DEATHS = 3
 
 
 class Supervision(Protocol):
-    """What a start needs of `local.supervision.Supervisor`."""
+    """What a start needs of `local.processes.supervisor.Supervisor`."""
 
     def processes(self) -> dict[str, dict[str, Any]]: ...
 

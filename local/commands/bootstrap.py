@@ -6,12 +6,12 @@ import time
 
 from rich.console import Console
 
-from local.airflow_api import POLL_S, AirflowApi
+from local.commands.airflow_api import POLL_S, AirflowApi
+from local.commands.query import rows_by_table
+from local.commands.status import end_offsets, exchange_status
 from local.contract import read_streams
 from local.errors import PipelineError
-from local.lake import rows_by_table
-from local.setting import Setting
-from local.status import end_offsets, exchange_status
+from local.home.setting import Setting
 
 DAG = "bootstrap_pipeline"
 RUN_PATIENCE_S = 900

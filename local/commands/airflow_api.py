@@ -9,8 +9,8 @@ from typing import Any
 import requests
 
 from local.errors import PipelineError
+from local.home.setting import Setting
 from local.parts.airflow import USER
-from local.setting import Setting
 
 DAG_PATIENCE_S = 240
 POLL_S = 1.0

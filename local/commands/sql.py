@@ -7,9 +7,9 @@ import subprocess
 from typing import NoReturn
 
 from local.errors import PipelineError, last_words
-from local.setting import Setting
-from local.supervision import make_private_folder, write_private
-from local.surroundings import for_parts
+from local.home.environment import for_parts
+from local.home.setting import Setting
+from local.processes.supervisor import make_private_folder, write_private
 
 
 def open_client(setting: Setting, arguments: list[str]) -> NoReturn:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from local.errors import PipelineError
-from local.places import Places
+from local.home.places import Places
 
 # What a home lacks of these is made: an update of an older one needs no hand, a password is rotated by deleting it.
 _MADE_WHEN_MISSING = frozenset(

@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 from local.errors import PipelineError, last_words
-from local.places import Places
+from local.home.places import Places
 
 
 def refuse_other_platforms() -> None:

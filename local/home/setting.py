@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.credentials import Credentials
-from local.places import Places
-from local.ports import LOOPBACK, Ports
-from local.source import Source
+from local.home.credentials import Credentials
+from local.home.places import Places
+from local.home.ports import LOOPBACK, Ports
+from local.home.source import Source
 
 # Kafka's only super user: the brokers themselves, and the runner when it makes users, asks or tests.
 BROKER = "broker"
@@ -19,7 +19,7 @@ BROKER = "broker"
 class Setting:
     """
     Attributes:
-        ingester: UPBIT_* and INGESTER_* settings that the user gave, see `local.kept`.
+        ingester: UPBIT_* and INGESTER_* settings that the user gave, see `local.home.ingester_settings`.
     """
 
     places: Places

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.places import Places
+from local.home.places import Places
 
 # Flink and Paimon want 17; Hadoop's S3 client calls Subject methods that newer ones than 21 refuse.
 OLDEST, NEWEST = 17, 21

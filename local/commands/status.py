@@ -17,15 +17,15 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
-from local import assembly
+from local.commands.query import render, rows
 from local.contract import Stream, read_jobs, read_streams
 from local.errors import PipelineError
-from local.lake import render, rows
-from local.part import Part
+from local.home.ports import LOOPBACK
+from local.home.setting import Setting
+from local.parts import assembly
 from local.parts.flink import get_json
-from local.ports import LOOPBACK
-from local.setting import Setting
-from local.supervision import Supervisor
+from local.parts.part import Part
+from local.processes.supervisor import Supervisor
 
 Section = list[dict[str, Any]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local.errors import PipelineError, last_words
-from local.places import Places
+from local.home.places import Places
 
 WITH_DEPENDENCIES = (
     ".",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.errors import PipelineError
-from local.places import Places
+from local.home.places import Places
 
 
 @contextmanager

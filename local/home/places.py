@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local.errors import PipelineError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Each of these separates or quotes something in a class path, a shell script, YAML, properties or supervisord's file.
 REFUSED = set(",:;|#%\"'`$\\\n{}")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from local.places import Places
-from local.supervision import MARK
+from local.home.places import Places
+from local.processes.supervisor import MARK
 
 
 def find(places: Places) -> list[psutil.Process]:

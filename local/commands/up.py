@@ -12,18 +12,21 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from local import assembly, bootstrap, contract, kept, orphans, source
+from local import contract
+from local.commands import bootstrap
+from local.commands.summary import tell_what_there_is
 from local.errors import PipelineError, last_words
-from local.install import FREE_BYTES_TO_INSTALL, install, missing, parts_to_run
-from local.lock import exclusive
-from local.part import Part
-from local.parts import exchange, ingester
-from local.places import Places
-from local.report import tell_what_there_is
-from local.setting import Setting
-from local.start import Starter
-from local.supervision import Supervisor
-from local.surroundings import for_parts
+from local.home import ingester_settings, source
+from local.home.environment import for_parts
+from local.home.exclusive import exclusive
+from local.home.places import Places
+from local.home.setting import Setting
+from local.parts import assembly, exchange, ingester
+from local.parts.part import Part
+from local.processes import orphans
+from local.processes.start import Starter
+from local.processes.supervisor import Supervisor
+from local.software.install import FREE_BYTES_TO_INSTALL, install, missing, parts_to_run
 
 # GiB. A new home writes its topics, its ledger and a first day of lake; a home that ran has written most of it.
 FREE_FOR_A_NEW_HOME = 8
@@ -35,7 +38,7 @@ class Wanted:
     """What the user asked for.
 
     Attributes:
-        source, speed, start: see `local.source`; None = as recorded, or the default.
+        source, speed, start: see `local.home.source`; None = as recorded, or the default.
         only: parts or groups to start without a bootstrap, empty = everything.
     """
 
@@ -64,7 +67,7 @@ def up(places: Places, wanted: Wanted, console: Console) -> None:
         refuse_wrong_settings(setting)
         source.record(places, chosen)
         setting.ports.record(places)
-        kept.record(places, setting.ingester)
+        ingester_settings.record(places, setting.ingester)
         console.print(sentence)
         supervisor, restarted = adopt_or_start(places, parts, console)
         Starter(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from local.credentials import generate, read_private, write_whole
 from local.errors import PipelineError
+from local.home.credentials import generate, read_private, write_whole
 
 # The local exchange is a service of its own profile, and the ingester's source.
 EXCHANGE = {

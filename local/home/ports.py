@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from local import json_file
 from local.errors import PipelineError
-from local.places import Places
+from local.home import json_file
+from local.home.places import Places
 
 LOOPBACK = "127.0.0.1"
 

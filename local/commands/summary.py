@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from local.lake import render, rows, rows_by_table
+from local.commands.query import render, rows, rows_by_table
+from local.home.setting import Setting
 from local.parts.airflow import USER
-from local.setting import Setting
 
 
 def tell_what_there_is(setting: Setting, console: Console, seconds: float) -> None:

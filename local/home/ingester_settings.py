@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from local import json_file
 from local.errors import PipelineError
-from local.places import Places
+from local.home import json_file
+from local.home.places import Places
 
 PREFIXES = ("UPBIT_", "INGESTER_")
 # Set by the runner, not by a user; some of them for those who watch the ingester.

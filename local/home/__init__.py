@@ -1,0 +1,1 @@
+"""One home: places, ports, credentials, source, settings."""

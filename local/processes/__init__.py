@@ -1,0 +1,1 @@
+"""Processes of a home: supervised, started, found again."""

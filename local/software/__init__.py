@@ -1,0 +1,1 @@
+"""Software that is installed, by lock files."""
