@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
 
 # Its assertions say what they compared, as a test module's do.
-pytest.register_assert_rewrite("tests.truth")
+pytest.register_assert_rewrite("tests.harness.truth")
 
 
 @pytest.fixture(scope="session")

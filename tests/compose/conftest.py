@@ -11,7 +11,7 @@ from tests.compose.engine import Engine, NoEngineError, engine
 from tests.compose.images import Images
 from tests.compose.project import Project
 from tests.end_to_end.conftest import SMALL_MARKET, run_dag, start_with_two_closed_hours
-from tests.waiting import until
+from tests.harness.waiting import until
 
 # 300 frames in a second of ours until the present is reached, after a little more than three minutes.
 SPEED = "24"

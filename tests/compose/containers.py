@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.compose.engine import Engine
-from tests.waiting import until
+from tests.harness.waiting import until
 
 HARDENED = (
     "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from tests.waiting import until
+from tests.harness.waiting import until
 
 PACKAGES = ("docker.io", "debootstrap")
 READY_S = 120

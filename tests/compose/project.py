@@ -15,12 +15,12 @@ from typing import Any
 from local.commands.airflow_api import AirflowApi
 from local.home import dot_env
 from local.home.places import REPOSITORY
-from tests import truth
 from tests.compose.containers import Container
 from tests.compose.engine import Engine
 from tests.compose.images import Images
-from tests.home import FURTHER
-from tests.waiting import until
+from tests.harness import truth
+from tests.harness.home import FURTHER
+from tests.harness.waiting import until
 
 AIRFLOW_PORT, S3_UI_PORT = 24080 + FURTHER, 24086 + FURTHER
 # Every container green, on two cores that start all of them at once.

@@ -16,7 +16,7 @@ from tests.compose.bases import CERTIFICATE_VARIABLES, INDEX_VARIABLES
 from tests.compose.containers import HARDENED, Container, network, running, unique
 from tests.compose.images import RECIPES, Images
 from tests.compose.project import GET
-from tests.waiting import until
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.compose, pytest.mark.nightly]
 

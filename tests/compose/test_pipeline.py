@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from tests import truth
 from tests.compose.asking import ask, ask_kafka, ask_postgres, ask_s3
 from tests.compose.project import AIRFLOW_PORT, GET, IN_AIRFLOW, ONCE, Project
 from tests.end_to_end.conftest import close_hours, run_dag
-from tests.waiting import until
+from tests.harness import truth
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.compose
 

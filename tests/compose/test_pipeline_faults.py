@@ -10,7 +10,7 @@ import pytest
 
 from tests.compose.asking import reading_s3
 from tests.compose.project import Project
-from tests.waiting import until
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.compose, pytest.mark.nightly]
 

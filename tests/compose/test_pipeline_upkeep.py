@@ -9,7 +9,7 @@ from tests.compose.asking import ask_kafka, ask_postgres, ask_s3
 from tests.compose.project import S3_UI_PORT, Project
 from tests.compose.test_pipeline_faults import goes_on, jobs
 from tests.end_to_end.conftest import bootstrap, run_dag
-from tests.waiting import answers, until
+from tests.harness.waiting import answers, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.nightly]
 

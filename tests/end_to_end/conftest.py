@@ -11,9 +11,9 @@ from local.commands.airflow_api import AirflowApi
 from local.commands.query import rows
 from local.commands.status import exchange_status
 from local.home.setting import Setting
-from tests import recorded_gaps, truth
-from tests.home import Home
-from tests.waiting import until
+from tests.harness import recorded_gaps, truth
+from tests.harness.home import Home
+from tests.harness.waiting import until
 
 # 40 codes, 12.5 frames in an exchange second: 150 frames in a second of ours until the present is reached.
 # The lake is compared with the whole ledger, so all of it is kept.

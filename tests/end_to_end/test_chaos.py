@@ -11,17 +11,17 @@ import requests
 from local.commands.status import exchange_status
 from local.contract import read_streams
 from local.home.setting import Setting
-from tests import chaos, ingester_metrics, truth
 from tests.end_to_end.conftest import (
     WHOLE_LEDGER,
     assert_missing_only_in_gaps,
     assert_no_trade_is_missing,
     wait_until_fresh,
 )
-from tests.home import Home
+from tests.harness import chaos, ingester_metrics, truth
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.brokers import Brokers
 from tests.integration.fault_switch import FaultSwitch
-from tests.waiting import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

@@ -9,9 +9,9 @@ import pytest
 from local.commands.airflow_api import AirflowApi
 from local.commands.status import end_offsets
 from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.control_plane import engines_of, set_topic_config
-from tests.waiting import until
 from upbit_lake.contract.model import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import lake_session

@@ -13,7 +13,6 @@ from local.commands.status import exchange_status
 from local.home.setting import Setting
 from local.parts.flink import get_json
 from local.processes.supervisor import Supervisor
-from tests import recorded_gaps, truth
 from tests.end_to_end.conftest import (
     HEAL_S,
     MARKET,
@@ -21,8 +20,9 @@ from tests.end_to_end.conftest import (
     assert_no_trade_is_missing,
     wait_until_fresh,
 )
-from tests.home import Home
-from tests.waiting import until
+from tests.harness import recorded_gaps, truth
+from tests.harness.home import Home
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

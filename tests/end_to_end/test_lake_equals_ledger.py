@@ -17,7 +17,6 @@ from local.home.places import REPOSITORY
 from local.home.setting import Setting
 from local.parts.flink import get_json
 from local.processes.supervisor import Supervisor
-from tests import truth
 from tests.end_to_end.conftest import (
     assert_no_trade_is_missing,
     bootstrap,
@@ -25,8 +24,9 @@ from tests.end_to_end.conftest import (
     run_dag,
     start_with_two_closed_hours,
 )
-from tests.home import Home
-from tests.waiting import until
+from tests.harness import truth
+from tests.harness.home import Home
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.engines
 

@@ -22,8 +22,8 @@ from local.commands.status import exchange_status
 from local.home.setting import Setting
 from local.processes import orphans
 from local.processes.supervisor import Supervisor
-from tests.home import Home
-from tests.waiting import until
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from upbit_lake.contract.model import load_contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.lake.reader import LakeReader

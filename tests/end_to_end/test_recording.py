@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests import truth
 from tests.end_to_end.conftest import PORT_OFFSET
-from tests.home import Home
-from tests.waiting import until
+from tests.harness import truth
+from tests.harness.home import Home
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

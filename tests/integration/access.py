@@ -6,8 +6,8 @@ from functools import partial
 
 from confluent_kafka.admin import AdminClient
 
-from tests.home import Home
-from tests.waiting import until
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from upbit_lake.contract.model import Contract
 from upbit_lake.reconcile.access import found_rights, grant, wanted_rights
 

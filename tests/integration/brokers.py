@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from local.parts.kafka import NAMES, all_brokers_answer
 from local.processes.supervisor import Supervisor
-from tests.home import Home
-from tests.waiting import until
+from tests.harness.home import Home
+from tests.harness.waiting import until
 
 
 class Brokers:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
 from tests.integration.ingester_setup import Setup
 from tests.integration.local_exchange import Exchange
 

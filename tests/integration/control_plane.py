@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.home.places import REPOSITORY
-from tests.home import Home
+from tests.harness.home import Home
 from tests.integration.access import grant_rights
 from upbit_lake.contract.model import Contract, load_contract
 from upbit_lake.contract.settings import Settings

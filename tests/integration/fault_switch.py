@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.waiting import until
+from tests.harness.waiting import until
 
 
 class FaultSwitch:

@@ -21,12 +21,12 @@ import requests
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import NewTopic
 
-from tests import ingester_metrics, recorded_gaps
-from tests.home import Home
+from tests.harness import ingester_metrics, recorded_gaps
+from tests.harness.home import Home
+from tests.harness.truth import Key, key_of
+from tests.harness.waiting import answers, until
 from tests.integration.access import grant_rights
 from tests.integration.fault_switch import FaultSwitch
-from tests.truth import Key, key_of
-from tests.waiting import answers, until
 from upbit_exchange.journal import ledger
 from upbit_exchange.journal.replay import MICROSECONDS
 from upbit_lake.contract.model import parse_contract

@@ -16,8 +16,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.harness.waiting import until
 from tests.integration.fault_switch import FaultSwitch
-from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 STREAMS = ("ticker", "trade", "orderbook")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.home import Home
-from tests.waiting import until
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from upbit_lake.contract.model import Budget
 from upbit_lake.engines.ingester.control import ControlError
 from upbit_lake.engines.ingester.supervisord import SupervisorControl

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.control_plane import Sender, copied_contract, engines_of, fresh_clients, now_ms, rows, trade
-from tests.waiting import until
 from upbit_lake.contract.model import Job
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import lake_session

@@ -9,10 +9,10 @@ from functools import partial
 import psycopg
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.access import grant_rights
 from tests.integration.control_plane import copied_contract, engines_of, set_topic_config
-from tests.waiting import until
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import GatewayError, GatewayTimeoutError
 from upbit_lake.engines.flink.session import BATCH, lake_session

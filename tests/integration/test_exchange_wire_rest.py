@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
+from tests.harness.waiting import until
 from tests.integration.local_exchange import Exchange, ask, awaited, everything, received, socket_to
-from tests.waiting import until
 from upbit_exchange.journal import ledger
 
 TICKERS = "/v1/ticker?markets=KRW-BTC"

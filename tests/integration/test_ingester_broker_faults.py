@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_invariants import assert_nothing_was_missed
 from tests.integration.ingester_setup import Setup
-from tests.waiting import until
 
 pytestmark = pytest.mark.engines
 

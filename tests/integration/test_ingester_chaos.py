@@ -11,10 +11,10 @@ import msgspec
 import psutil
 import pytest
 
-from tests import chaos, recorded_gaps
+from tests.harness import chaos, recorded_gaps
+from tests.harness.waiting import until
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_setup import STREAMS, Setup, gaps_of
-from tests.waiting import until
 from upbit_exchange.journal import ledger
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_invariants import segments
 from tests.integration.ingester_setup import (
@@ -21,7 +22,6 @@ from tests.integration.ingester_setup import (
     gaps_of,
     wait_for_every_trade,
 )
-from tests.waiting import until
 from upbit_exchange.market import listing
 from upbit_exchange.market.market import LocalMarket
 from upbit_exchange.wire import spelling

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.harness.waiting import until
 from tests.integration.brokers import Brokers
 from tests.integration.ingester_invariants import assert_heals
 from tests.integration.ingester_setup import (
@@ -22,7 +23,6 @@ from tests.integration.ingester_setup import (
     gaps_of,
     wait_for_every_trade,
 )
-from tests.waiting import until
 
 pytestmark = pytest.mark.engines
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from local.parts.kafka import all_brokers_answer
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.ingester_invariants import assert_nothing_was_missed
 from tests.integration.ingester_setup import Setup
-from tests.waiting import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.waiting import until
 from tests.integration.ingester_invariants import assert_heals, segments
 from tests.integration.ingester_setup import STREAMS, Place, Setup, place_of
-from tests.waiting import until
 from upbit_ingester.spool.record import decode_all
 from upbit_ingester.spool.segment import MAGIC
 

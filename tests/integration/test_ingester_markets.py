@@ -11,9 +11,9 @@ from threading import Thread
 import pytest
 import requests
 
+from tests.harness.truth import Key
+from tests.harness.waiting import until
 from tests.integration.ingester_setup import STREAMS, Setup, gaps_of
-from tests.truth import Key
-from tests.waiting import until
 
 pytestmark = pytest.mark.engines
 

@@ -8,6 +8,8 @@ from functools import partial
 
 import pytest
 
+from tests.harness.truth import Key
+from tests.harness.waiting import until
 from tests.integration.ingester_setup import (
     STREAMS,
     Setup,
@@ -16,8 +18,6 @@ from tests.integration.ingester_setup import (
     wait_for_every_trade,
 )
 from tests.integration.tcp_proxy import Proxy
-from tests.truth import Key
-from tests.waiting import until
 
 pytestmark = pytest.mark.engines
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from tests.harness.waiting import until
 from tests.integration.ingester_setup import (
     STREAMS,
     Setup,
@@ -16,7 +17,6 @@ from tests.integration.ingester_setup import (
     gaps_of,
     wait_for_every_trade,
 )
-from tests.waiting import until
 from upbit_exchange.faults import catalogue
 from upbit_exchange.faults.mangle import mangled
 from upbit_exchange.journal import ledger

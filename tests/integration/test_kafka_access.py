@@ -19,10 +19,10 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.ingester_invariants import assert_heals
 from tests.integration.ingester_setup import Setup
-from tests.waiting import until
 from upbit_lake.contract.model import Contract, load_contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters

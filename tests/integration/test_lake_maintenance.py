@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.home import Home
+from tests.harness.home import Home
+from tests.harness.waiting import until
 from tests.integration.control_plane import Sender, copied_contract, engines_of, trade
-from tests.waiting import until
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.lake.files import latest_snapshot

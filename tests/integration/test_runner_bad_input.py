@@ -23,7 +23,7 @@ from local.home.ports import DEFAULTS
 from local.parts import postgres
 from local.processes import orphans
 from local.software.maven import _sha256, read_lock
-from tests.home import FURTHER, Home
+from tests.harness.home import FURTHER, Home
 
 OFFSET = 2000
 PATIENCE_S = 60

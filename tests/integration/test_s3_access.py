@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local.contract import read_buckets
 from local.home.setting import Setting
-from tests.home import Home
+from tests.harness.home import Home
 from upbit_lake.reconcile.buckets import BucketError, reconcile_buckets
 
 pytestmark = pytest.mark.engines

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.ingester.spool_records import Clock, acknowledge, files, numbers, record, send_all
+from tests.unit.ingester.spool.spool_records import Clock, acknowledge, files, numbers, record, send_all
 from upbit_ingester.spool import log as spools
 from upbit_ingester.spool.log import Spool
 from upbit_ingester.spool.record import Record, decode_all, encode

@@ -17,7 +17,7 @@ from local.home.places import REPOSITORY, Places
 from local.home.setting import Setting
 from local.parts import airflow, assembly
 from local.processes.supervisor import Supervisor
-from tests.waiting import until
+from tests.harness.waiting import until
 
 PORT_OFFSET = 1000
 # Where a neighbour has the ports of the tests' engines.

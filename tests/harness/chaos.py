@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from random import Random
 
+from tests.harness.truth import STREAMS
+from tests.harness.waiting import until
 from tests.integration.fault_switch import FaultSwitch
-from tests.truth import STREAMS
-from tests.waiting import until
 
 MINUTES = int(os.environ.get("CHAOS_MINUTES") or 30)
 Fault = Callable[[], object]

@@ -227,7 +227,7 @@ def unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     monkeypatch.setattr(postgres, "STATE", tmp_path / "state")
     closed = tmp_path / "root"
     closed.mkdir(mode=0o700)
-    repository = Path(__file__).resolve().parents[3]
+    repository = Path(__file__).resolve().parents[4]
     return Places(repository, closed / "parts", closed / "home")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from upbit_exchange.faults.catalogue import KINDS
 
-README = Path(__file__).parents[3] / "exchange" / "README.md"
+README = Path(__file__).parents[4] / "exchange" / "README.md"
 
 
 def row(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from local.errors import PipelineError
 from local.software.maven import Jar, _copy_checked, fetch, read_lock
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 DIGEST = hashlib.sha256(b"jar").hexdigest()
 
 

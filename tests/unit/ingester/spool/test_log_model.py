@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.unit.ingester.spool_records import Clock, acknowledge, files, numbers, record
+from tests.unit.ingester.spool.spool_records import Clock, acknowledge, files, numbers, record
 from upbit_ingester.spool import log as spools
 from upbit_ingester.spool.log import Spool
 from upbit_ingester.spool.segment import Entry

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TABLES = Path(__file__).parents[3] / "sql" / "tables"
+TABLES = Path(__file__).parents[4] / "sql" / "tables"
 OURS = {"dt", "hh", "kafka_partition", "kafka_offset", "received_at", "source", "code"}
 LONGEST_NUMBER = 1000
 EARLIEST_MS, LATEST_MS = 1_262_304_000_000, 4_102_444_800_000  # 2010 to 2100

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.ingester.frame_mutations import BASES, Mutator, joined, members_of
-from tests.unit.ingester.lake_oracle import complaint
+from tests.unit.ingester.gate.frame_mutations import BASES, Mutator, joined, members_of
+from tests.unit.ingester.gate.lake_oracle import complaint
 from upbit_ingester.continuity.continuity import Shared
 from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump
 from upbit_ingester.gate.frames import STRUCTS

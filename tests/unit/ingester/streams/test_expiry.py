@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.unit.ingester.spool_records import Clock, files, record, send_all
+from tests.unit.ingester.spool.spool_records import Clock, files, record, send_all
 from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, frame
 from upbit_ingester.backoff import Backoff
 from upbit_ingester.delivery.producer import Lane

@@ -13,7 +13,7 @@ from tests.unit.ingester.sample_frames import ORDERBOOK, ORDERBOOK_PLAIN, TICKER
 from upbit_ingester.gate.frames import ABSENT, REQUIRED_NUMBERS, STRUCTS, UNIT_WIDTHS, WIDTHS
 from upbit_ingester.gate.gate import MAX_FRAME_BYTES, Accepted, Control, Gate, Rejected
 
-TABLES = Path(__file__).parents[3] / "sql" / "tables"
+TABLES = Path(__file__).parents[4] / "sql" / "tables"
 GATES = {stream: Gate(stream) for stream in STRUCTS}
 # Nothing has happened in this market today (the zeros are BigDecimals), and another one is worth a Java double.
 EVEN_TICKER = re.sub(rb'"(change_price|signed_change_price)":[^,]*', rb'"\1":0E-8', TICKER)

@@ -15,7 +15,7 @@ import msgspec
 
 from local.commands.query import rows
 from local.home.setting import Setting
-from tests.waiting import until
+from tests.harness.waiting import until
 from upbit_exchange.journal import ledger
 
 Key = tuple[Any, ...]

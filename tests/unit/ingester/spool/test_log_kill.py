@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.ingester.spool_records import Clock, acknowledge, numbers, send_all
-from tests.unit.ingester.spool_records import record as record_of
+from tests.unit.ingester.spool.spool_records import Clock, acknowledge, numbers, send_all
+from tests.unit.ingester.spool.spool_records import record as record_of
 from upbit_ingester.spool.log import Spool
 from upbit_ingester.spool.record import Record
 
