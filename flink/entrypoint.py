@@ -42,7 +42,7 @@ FILES = {
     "zoo.cfg": "zoo.cfg",
 }
 
-# Command line and health address (containers/health.py) of each role.
+# Command line and health address (deploy/compose/health.py) of each role.
 ROLES = {
     "jobmanager": ("jobmanager.sh start-foreground", "http://${REST_BIND_HOST}:${REST_PORT}/overview"),
     "taskmanager": (

@@ -18,20 +18,20 @@ from local.errors import PipelineError
 from local.home.places import Places
 from local.software.install import install, parts_to_run, parts_to_test
 
-CODE = ("local", "plugins", "dags", "ingester", "exchange", "flink", "containers", "sql", "tests")
+CODE = ("local", "plugins", "dags", "ingester", "exchange", "flink", "deploy", "sql", "tests")
 TYPED = (
-    "local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "flink", "containers",
+    "local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "flink", "deploy",
     "sql/queries", "tests",
 )  # fmt: skip
 SHELL = (
     "pipeline",
     ".ci/run",
-    "containers/backup.sh",
-    "containers/airflow/init.sh",
-    "containers/airflow/after_api.sh",
-    "containers/postgres/access.sh",
+    "deploy/compose/backup.sh",
+    "deploy/images/airflow/init.sh",
+    "deploy/images/airflow/after_api.sh",
+    "deploy/compose/postgres/access.sh",
 )
-DOCKERFILES = ("exchange", "ingester", "flink", "containers/airflow", "containers/minio")
+DOCKERFILES = ("exchange", "ingester", "flink", "deploy/images/airflow", "deploy/images/minio")
 GITLEAKS, DCLINT = "github.com/zricethezav/gitleaks/v8@v8.30.1", "dclint@3.1.0"
 
 # What `all` (and so CI) runs, in this order.
@@ -59,7 +59,9 @@ def _lint(places: Places) -> None:
     _run(places, "ruff", "check", *CODE)
     _run(places, "ruff", "format", "--check", *CODE)
     _run(places, "mypy", *TYPED)
-    _run(places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "containers/minio/access.Dockerfile")
+    _run(
+        places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "deploy/images/minio/access.Dockerfile"
+    )
     _run(places, "shellcheck", *SHELL)
     with TemporaryDirectory() as folder:
         rendered = f"{folder}/docker-compose.yml"

@@ -92,7 +92,7 @@ def environment(setting: Setting) -> dict[str, str]:
 
 def _shared(places: Places) -> Path:
     """What Airflow is given in a container too."""
-    return places.repository / "containers" / "airflow"
+    return places.repository / "deploy" / "shared"
 
 
 def _answers(setting: Setting) -> bool:

@@ -92,7 +92,7 @@ def _properties(setting: Setting, node: int) -> str:
     own = f'{plain} username="{BROKER}" password="{password}" user_{BROKER}="{password}";'
     return "\n".join(
         [
-            (places.repository / "containers" / "kafka" / "server.properties").read_text(),
+            (places.repository / "deploy" / "shared" / "kafka" / "server.properties").read_text(),
             f"node.id={node}",
             f"controller.quorum.voters={voters}",
             f"listeners=CLIENT://{LOOPBACK}:{broker},CONTROLLER://{LOOPBACK}:{controller}",

@@ -20,7 +20,7 @@ WITH_DEPENDENCIES = (
     "local/java",
     "local/flink-build",
     "local/bench/cryptofeed",
-    "containers/minio",
+    "deploy/images/minio",
     "tests",
 )
 ALONE = ("flink",)

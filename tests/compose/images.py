@@ -25,12 +25,12 @@ class Recipe:
 
 # The one that takes longest comes first.
 RECIPES = {
-    "minio": Recipe("containers/minio/Dockerfile", GO),
+    "minio": Recipe("deploy/images/minio/Dockerfile", GO),
     "exchange": Recipe("exchange/Dockerfile", PYTHON),
     "ingester": Recipe("ingester/Dockerfile", PYTHON),
     "flink": Recipe("flink/Dockerfile", PYTHON),
-    "airflow": Recipe("containers/airflow/Dockerfile", PYTHON),
-    "minio-access": Recipe("containers/minio/access.Dockerfile", PYTHON),
+    "airflow": Recipe("deploy/images/airflow/Dockerfile", PYTHON),
+    "minio-access": Recipe("deploy/images/minio/access.Dockerfile", PYTHON),
 }
 # By the last word of the public image's name.
 STAND_INS = {

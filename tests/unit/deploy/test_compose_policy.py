@@ -85,7 +85,7 @@ def test_no_secret_stands_in_the_files() -> None:
         if SECRET.search(key) and not key.endswith("_FILE")
     }
     assert [key for key, value in given.items() if "${" not in str(value)] == []
-    shared = values((REPOSITORY / "containers" / "airflow" / "airflow.env").read_text())
+    shared = values((REPOSITORY / "deploy" / "shared" / "airflow.env").read_text())
     assert [key for key in shared if SECRET.search(key)] == []
 
 

@@ -1,14 +1,14 @@
-# Gives each service its S3 key and ends. Build from the repository's root: docker build -f containers/minio/access.Dockerfile .
+# Gives each service its S3 key and ends. Build from the repository's root: docker build -f deploy/images/minio/access.Dockerfile .
 # BASE is what runs; BUILDER is what installs, the same Python with what reaches your package index.
 ARG BASE=python:3.11-slim-bookworm
 ARG BUILDER=${BASE}
 
 FROM ${BUILDER} AS build
-COPY containers/minio/requirements.lock /tmp/
+COPY deploy/images/minio/requirements.lock /tmp/
 RUN python -m venv --without-pip /opt/venv \
  && python -m pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
     --requirement /tmp/requirements.lock
-COPY pipeline.toml containers/minio/access.py /opt/pipeline/
+COPY pipeline.toml deploy/images/minio/access.py /opt/pipeline/
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="upbit-minio-access" \
