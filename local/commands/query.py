@@ -34,8 +34,9 @@ def rows(setting: Setting, statement: str) -> list[dict[str, Any]]:
 
 
 def render(setting: Setting, name: str, **values: str) -> str:
-    """The text of sql/status/NAME.sql with its braces filled."""
-    return Template((setting.places.repository / "sql" / "status" / f"{name}.sql").read_text()).substitute(values)
+    """The text of sql/lake/status/NAME.sql with its braces filled."""
+    folder = setting.places.repository / "sql" / "lake" / "status"
+    return Template((folder / f"{name}.sql").read_text()).substitute(values)
 
 
 def rows_by_table(setting: Setting) -> dict[str, int]:

@@ -21,8 +21,8 @@ NEWEST_HOURS = 3
 
 
 def verify_sql(contract: Contract, name: str, **values: str | RawSql) -> str:
-    """The query `sql/verify/<name>.sql` with its `${NAME}` filled; raises SqlFileError."""
-    path = contract.root / "sql" / "verify" / f"{name}.sql"
+    """The query `sql/lake/verify/<name>.sql` with its `${NAME}` filled; raises SqlFileError."""
+    path = contract.root / "sql" / "lake" / "verify" / f"{name}.sql"
     return render(path.read_text(encoding="utf-8"), {key.upper(): value for key, value in values.items()}, path.name)
 
 
