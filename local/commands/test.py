@@ -33,6 +33,7 @@ SHELL = (
 )
 DOCKERFILES = ("exchange", "ingester", "flink", "deploy/images/airflow", "deploy/images/minio")
 GITLEAKS, DCLINT = "github.com/zricethezav/gitleaks/v8@v8.30.1", "dclint@3.1.0"
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 # What `all` (and so CI) runs, in this order.
 ALL = ("lint", "unit", "dags", "integration", "e2e", "compose")
@@ -68,6 +69,7 @@ def _lint(places: Places) -> None:
         _run(places, "docker-compose", "--profile", "*", "config", "--no-interpolate", "--output", rendered)
         _run_foreign(places, "npx", "--yes", DCLINT, "--config", ".dclintrc.yaml", "--max-warnings", "0", rendered)
     _run_foreign(places, "go", "run", GITLEAKS, "git", "--config", ".gitleaks.toml", "--no-banner", "--redact")
+    _run_foreign(places, "go", "run", ACTIONLINT)
 
 
 def _run_foreign(places: Places, *command: str) -> None:
