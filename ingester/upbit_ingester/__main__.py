@@ -21,10 +21,14 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 def main() -> int:
     """Run the ingester; the exit code."""
     try:
-        loaded = settings.load(os.environ)
+        loaded, warning = settings.load(os.environ), settings.warning(os.environ)
         if sys.argv[1:] == ["--check"]:
+            if warning:
+                print(warning, file=sys.stderr)
             return 0
         logs.set_up(loaded.log_level, loaded.log_format)
+        if warning:
+            logging.getLogger(__name__).warning("%s", warning)
         gc.freeze()
         gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
         malloc_trim.give_back_for_ever()

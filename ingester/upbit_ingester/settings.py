@@ -15,15 +15,15 @@ from upbit_ingester.health import logs
 
 MIB = 1024 * 1024
 
-# Names that other parts of the pipeline read; they may stand in our environment too.
-_OTHERS = (
-    "INGESTER_URL",
-    "INGESTER_CONTROL",
-    "INGESTER_SUPERVISOR_SOCKET",
-    "INGESTER_DOCKER_URL",
-    "INGESTER_PROCESS",
-)
-_OURS = (
+# The control plane read these before its names had a prefix of their own; where they are still set, they stop nothing.
+FORMER_NAMES_OF_CONTROL = {
+    "INGESTER_CONTROL": "CONTROL_INGESTER_BY",
+    "INGESTER_URL": "CONTROL_INGESTER_URL",
+    "INGESTER_SUPERVISOR_SOCKET": "CONTROL_INGESTER_SUPERVISOR_SOCKET",
+    "INGESTER_DOCKER_URL": "CONTROL_INGESTER_DOCKER_URL",
+    "INGESTER_PROCESS": "CONTROL_INGESTER_PROCESS",
+}
+_KNOWN = (
     "UPBIT_WEBSOCKET_URL",
     "UPBIT_REST_URL",
     "UPBIT_CODES",
@@ -41,7 +41,6 @@ _OURS = (
     "INGESTER_LOG_LEVEL",
     "INGESTER_LOG_FORMAT",
 )
-_KNOWN = (*_OURS, *_OTHERS)
 _CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
 _BOOTSTRAP = re.compile(r"[^\s:,/]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 _PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL")
@@ -110,11 +109,19 @@ def load(environment: Mapping[str, str]) -> Settings:
     )
 
 
+def warning(environment: Mapping[str, str]) -> str:
+    """One line that names the control plane's former names among the variables that are set; empty without any."""
+    renamed = [f"{old} is now {new}" for old, new in FORMER_NAMES_OF_CONTROL.items() if environment.get(old)]
+    return f"{', '.join(renamed)}: a setting of the control plane, which the ingester ignores" if renamed else ""
+
+
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
+        if name in FORMER_NAMES_OF_CONTROL:
+            continue
         if name.startswith(("UPBIT_", "INGESTER_")) and name not in _KNOWN:
             close = difflib.get_close_matches(name, _KNOWN, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(_OURS)}"
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(_KNOWN)}"
             raise SettingsError(f"{name}: unknown setting; {hint}")
 
 

@@ -64,7 +64,7 @@ def up(places: Places, wanted: Wanted, console: Console) -> None:
         setting = assembly.setting(places, chosen)
         parts = assembly.parts(setting)
         to_start = _to_start(places, parts, wanted)
-        refuse_wrong_settings(setting)
+        refuse_wrong_settings(setting, console)
         source.record(places, chosen)
         setting.ports.record(places)
         ingester_settings.record(places, setting.ingester)
@@ -98,8 +98,10 @@ def refuse_full_disk(places: Places, environment: Mapping[str, str], *, to_insta
         )
 
 
-def refuse_wrong_settings(setting: Setting) -> None:
+def refuse_wrong_settings(setting: Setting, console: Console) -> None:
     """Asks the parts that read settings of the user's whether they can work with them, before anything starts.
+
+    What a part warns of is printed.
 
     Raises:
         PipelineError: in the part's own words: a broken line of the recording, an unknown stream or code.
@@ -112,6 +114,8 @@ def refuse_wrong_settings(setting: Setting) -> None:
         done = subprocess.run([*part.command, "--check"], env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PipelineError(last_words(done))
+        if done.stderr:
+            console.print(done.stderr.strip(), markup=False, soft_wrap=True)
 
 
 def adopt_or_start(places: Places, parts: dict[str, Part], console: Console) -> tuple[Supervisor, list[str]]:

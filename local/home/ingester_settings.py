@@ -10,13 +10,10 @@ from local.home import json_file
 from local.home.places import Places
 
 PREFIXES = ("UPBIT_", "INGESTER_")
-# Set by the runner, not by a user; some of them for those who watch the ingester.
+# What the runner itself gives to the ingester: no wish of a user's.
 OURS = frozenset(
-    {
-        "UPBIT_WEBSOCKET_URL", "UPBIT_REST_URL", "INGESTER_HTTP_HOST", "INGESTER_HTTP_PORT", "INGESTER_SPOOL_DIR",
-        "INGESTER_URL", "INGESTER_CONTROL", "INGESTER_SUPERVISOR_SOCKET", "INGESTER_DOCKER_URL", "INGESTER_PROCESS",
-    }
-)  # fmt: skip
+    {"UPBIT_WEBSOCKET_URL", "UPBIT_REST_URL", "INGESTER_HTTP_HOST", "INGESTER_HTTP_PORT", "INGESTER_SPOOL_DIR"}
+)
 
 
 def of_home(places: Places, environment: Mapping[str, str]) -> dict[str, str]:

@@ -82,7 +82,7 @@ class Setting:
             **self.kafka_environment("airflow"),
             "FLINK_REST_URL": self.ports.url("flink_rest"),
             "FLINK_GATEWAY_URL": self.ports.url("gateway"),
-            "INGESTER_URL": self.ports.url("ingester"),
+            "CONTROL_INGESTER_URL": self.ports.url("ingester"),
             **self.s3_environment,
             **self.catalog_environment,
         }

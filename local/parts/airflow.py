@@ -68,9 +68,9 @@ def environment(setting: Setting) -> dict[str, str]:
     return {
         **dot_env.values((_shared(places) / "airflow.env").read_text()),
         **setting.service_environment,
-        "INGESTER_CONTROL": "supervisor",
-        "INGESTER_SUPERVISOR_SOCKET": str(socket_path(places)),
-        "INGESTER_PROCESS": "ingester",
+        "CONTROL_INGESTER_BY": "supervisor",
+        "CONTROL_INGESTER_SUPERVISOR_SOCKET": str(socket_path(places)),
+        "CONTROL_INGESTER_PROCESS": "ingester",
         "AIRFLOW_CONN_KAFKA_DEFAULT": json.dumps(kafka),
         "AIRFLOW_CONN_S3_DEFAULT": json.dumps(s3),
         "AIRFLOW_CONN_PIPELINE_DB": setting.database_url("pipeline"),

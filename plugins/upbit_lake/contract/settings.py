@@ -5,18 +5,30 @@ Endpoints have safe local defaults; secrets have none: a pipeline that starts wi
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from upbit_lake.contract.model import CONTRACT_FILE
 
-INGESTER_CONTROLS = ("supervisor", "docker")
+SUPERVISOR, DOCKER = "supervisor", "docker"
+# What the control plane's names were before they had a prefix of their own. They are still read; the new name wins.
+FORMER_NAMES = {
+    "INGESTER_CONTROL": "CONTROL_INGESTER_BY",
+    "INGESTER_URL": "CONTROL_INGESTER_URL",
+    "INGESTER_SUPERVISOR_SOCKET": "CONTROL_INGESTER_SUPERVISOR_SOCKET",
+    "INGESTER_DOCKER_URL": "CONTROL_INGESTER_DOCKER_URL",
+    "INGESTER_PROCESS": "CONTROL_INGESTER_PROCESS",
+}
 PLAINTEXT = "PLAINTEXT"
 KAFKA_PROTOCOLS = (PLAINTEXT, "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+
+log = logging.getLogger(__name__)
 
 
 class SettingsError(ValueError):
@@ -56,6 +68,22 @@ class KafkaLogin:
 
 
 @dataclass(frozen=True)
+class SupervisorSettings:
+    """supervisord controls the ingester: `socket` is its unix socket (empty: not given), `process` its name there."""
+
+    socket: str
+    process: str
+
+
+@dataclass(frozen=True)
+class DockerSettings:
+    """A Docker engine controls the ingester: `url` is that of the engine's proxy."""
+
+    url: str
+    container: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where the engines are. URLs carry no trailing slash; `repr` never shows a secret."""
 
@@ -69,16 +97,13 @@ class Settings:
     catalog_jdbc_url: str
     catalog_user: str
     ingester_url: str
-    ingester_control: str
-    ingester_supervisor_socket: str
-    ingester_docker_url: str
-    ingester_process: str
+    ingester_control: SupervisorSettings | DockerSettings
     contract_path: Path
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the variables of `environment` (default: the process's own); raises SettingsError."""
-        env = os.environ if environment is None else environment
+        env = with_new_names(os.environ if environment is None else environment)
         return cls(
             kafka=KafkaLogin.from_environment(env),
             s3_endpoint=_url(env, "S3_ENDPOINT", "http://127.0.0.1:18333"),
@@ -89,11 +114,8 @@ class Settings:
             flink_gateway_url=_url(env, "FLINK_GATEWAY_URL", "http://127.0.0.1:18083"),
             catalog_jdbc_url=_jdbc(env, "jdbc:postgresql://127.0.0.1:15432/paimon"),
             catalog_user=env.get("CATALOG_USER") or "paimon",
-            ingester_url=_url(env, "INGESTER_URL", "http://127.0.0.1:18090"),
-            ingester_control=_choice(env, "INGESTER_CONTROL", INGESTER_CONTROLS),
-            ingester_supervisor_socket=env.get("INGESTER_SUPERVISOR_SOCKET", ""),
-            ingester_docker_url=_url(env, "INGESTER_DOCKER_URL", "http://socket-proxy:2375"),
-            ingester_process=env.get("INGESTER_PROCESS") or "ingester",
+            ingester_url=_url(env, "CONTROL_INGESTER_URL", "http://127.0.0.1:18090"),
+            ingester_control=_ingester_control(env),
             contract_path=Path(env.get("PIPELINE_CONTRACT") or CONTRACT_FILE),
         )
 
@@ -101,6 +123,28 @@ class Settings:
 def load_settings() -> Settings:
     """The settings of this process's environment; raises SettingsError."""
     return Settings.from_environment()
+
+
+def with_new_names(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment in which a value under a former name stands under its new one, unless that has one of its own."""
+    former = {old: new for old, new in FORMER_NAMES.items() if environment.get(old)}
+    if not former:
+        return environment
+    warn_of_former_names(tuple(former))
+    return {**environment, **{new: environment.get(new) or environment[old] for old, new in former.items()}}
+
+
+@cache
+def warn_of_former_names(names: tuple[str, ...]) -> None:
+    """One line a process, however often the settings are read."""
+    log.warning("%s; rename what is set", ", ".join(f"{name} is now {FORMER_NAMES[name]}" for name in names))
+
+
+def _ingester_control(env: Mapping[str, str]) -> SupervisorSettings | DockerSettings:
+    process = env.get("CONTROL_INGESTER_PROCESS") or "ingester"
+    if _choice(env, "CONTROL_INGESTER_BY", (SUPERVISOR, DOCKER)) == DOCKER:
+        return DockerSettings(_url(env, "CONTROL_INGESTER_DOCKER_URL", "http://socket-proxy:2375"), process)
+    return SupervisorSettings(env.get("CONTROL_INGESTER_SUPERVISOR_SOCKET", ""), process)
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

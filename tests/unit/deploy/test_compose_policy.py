@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from local.home.dot_env import values
+from local.home.dot_env import values, write
 from local.home.places import REPOSITORY
+from upbit_lake.contract.settings import FORMER_NAMES, DockerSettings, Settings, warn_of_former_names
 
 FILE = REPOSITORY / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -87,6 +93,47 @@ def test_no_secret_stands_in_the_files() -> None:
     assert [key for key, value in given.items() if "${" not in str(value)] == []
     shared = values((REPOSITORY / "deploy" / "shared" / "airflow.env").read_text())
     assert [key for key in shared if SECRET.search(key)] == []
+
+
+def scheduler(folder: Path, lines: str) -> dict[str, str]:
+    """The environment of Airflow's scheduler as Compose renders it with these lines in `.env`."""
+    dot_env = folder / ".env"
+    write(dot_env)
+    dot_env.write_text(dot_env.read_text() + lines)
+    compose = str(Path(sys.executable).with_name("docker-compose"))
+    command = [compose, "-f", str(FILE), "--env-file", str(dot_env), "config", "--format", "json"]
+    clean = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    environment: dict[str, str] = json.loads(done.stdout)["services"]["airflow-scheduler"]["environment"]
+    return environment
+
+
+def test_the_ingester_is_controlled_through_the_proxy(tmp_path: Path) -> None:
+    settings = Settings.from_environment(scheduler(tmp_path, ""))
+    assert settings.ingester_url == "http://ingester:18090"
+    assert settings.ingester_control == DockerSettings("http://socket-proxy:2375", "upbit-ingester")
+
+
+@pytest.mark.parametrize(
+    ("lines", "container"),
+    [
+        ("INGESTER_PROCESS=old\n", "old"),
+        ("CONTROL_INGESTER_PROCESS=new\nINGESTER_PROCESS=old\n", "new"),
+    ],
+)
+def test_a_former_name_in_dot_env_still_serves_with_one_warning(
+    tmp_path: Path, lines: str, container: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_former_names.cache_clear()
+    settings = Settings.from_environment(scheduler(tmp_path, lines))
+    assert settings.ingester_control == DockerSettings("http://socket-proxy:2375", container)
+    (warning,) = caplog.records
+    assert warning.getMessage() == "INGESTER_PROCESS is now CONTROL_INGESTER_PROCESS; rename what is set"
+
+
+def test_no_setting_of_the_control_plane_is_given_to_the_ingester() -> None:
+    assert not [name for name in SERVICES["ingester"]["environment"] if name in FORMER_NAMES or "CONTROL" in name]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from upbit_ingester import contract, settings
+from upbit_lake.contract.settings import FORMER_NAMES
 
 KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:19092"}
 LOGIN = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_USERNAME": "me", "KAFKA_PASSWORD": "hidden"}
@@ -41,7 +42,24 @@ def test_kafka_is_plain_unless_a_login_is_given(tmp_path: Path) -> None:
 
 
 def test_variables_of_other_parts_are_no_typos(tmp_path: Path) -> None:
-    settings.load(environment(tmp_path, INGESTER_CONTROL="supervisor", INGESTER_URL="http://127.0.0.1:1"))
+    to_come = {"CONTROL_INGESTER_KUBERNETES_NAMESPACE": "x", "CONTROL_INGESTER_BY": "docker"}
+    given = environment(tmp_path, **to_come)
+    assert settings.load(given) == settings.load(environment(tmp_path))
+    assert settings.warning(given) == ""
+
+
+def test_former_names_of_the_control_plane_stop_nothing_and_are_named_in_one_line(tmp_path: Path) -> None:
+    given = environment(tmp_path, **dict.fromkeys(FORMER_NAMES, "x"))
+    assert settings.load(given) == settings.load(environment(tmp_path))
+    said = settings.warning(given)
+    assert "\n" not in said
+    assert said.count(" is now CONTROL_INGESTER_") == len(FORMER_NAMES)
+    only = settings.warning(environment(tmp_path, INGESTER_URL="http://x", INGESTER_PROCESS=""))
+    assert only.startswith("INGESTER_URL is now CONTROL_INGESTER_URL: a setting of the control plane")
+
+
+def test_both_parts_know_the_same_former_names() -> None:
+    assert settings.FORMER_NAMES_OF_CONTROL == FORMER_NAMES
 
 
 @pytest.mark.parametrize(
@@ -55,6 +73,7 @@ def test_variables_of_other_parts_are_no_typos(tmp_path: Path) -> None:
         ({"UPBIT_REST_URL": "https:///v1"}, "UPBIT_REST_URL: 'https:///v1' is no usable address"),
         ({"UPBIT_CODE": "KRW-BTC"}, "UPBIT_CODE: unknown setting; did you mean UPBIT_CODES?"),
         ({"INGESTER_SPOOLDIR": "x"}, "INGESTER_SPOOLDIR: unknown setting; did you mean INGESTER_SPOOL_DIR?"),
+        ({"INGESTER_KUBERNETES_NAMESPACE": "x"}, "INGESTER_KUBERNETES_NAMESPACE: unknown setting; "),
         ({"UPBIT_REDUNDANCY": "3"}, "UPBIT_REDUNDANCY: '3' is not a whole number from 1 to 2"),
         ({"UPBIT_REDUNDANCY": "0"}, "UPBIT_REDUNDANCY: '0' is not a whole number from 1 to 2"),
         ({"UPBIT_MARKETS_REFRESH_S": "0"}, "UPBIT_MARKETS_REFRESH_S: '0' is not a whole number from 1 to 3600"),

@@ -94,8 +94,9 @@ def test_supervisord_s_words() -> None:
 
 def test_an_unreachable_supervisor_is_one_line(tmp_path: object) -> None:
     secrets = {"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s"}
-    with pytest.raises(ControlError, match="INGESTER_SUPERVISOR_SOCKET is not set"):
+    with pytest.raises(ControlError, match="CONTROL_INGESTER_SUPERVISOR_SOCKET is not set"):
         ingester_control(Settings.from_environment(secrets))
-    control = ingester_control(Settings.from_environment(secrets | {"INGESTER_SUPERVISOR_SOCKET": f"{tmp_path}/none"}))
+    given = {"CONTROL_INGESTER_SUPERVISOR_SOCKET": f"{tmp_path}/none"}
+    control = ingester_control(Settings.from_environment(secrets | given))
     with pytest.raises(ControlError, match="does not answer"):
         control.state()

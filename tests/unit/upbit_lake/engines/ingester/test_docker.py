@@ -74,7 +74,7 @@ def test_a_refusal_is_one_line(proxy: str) -> None:
 
 
 def test_the_settings_choose_it_and_an_unreachable_proxy_is_one_line() -> None:
-    chosen = {"INGESTER_CONTROL": "docker", "INGESTER_DOCKER_URL": "http://127.0.0.1:1", "INGESTER_PROCESS": "x"}
+    chosen = {"CONTROL_INGESTER_BY": "docker", "CONTROL_INGESTER_DOCKER_URL": "http://127.0.0.1:1"}
     secrets = {"S3_ACCESS_KEY": "k", "S3_SECRET_KEY": "s"}
     with pytest.raises(ControlError, match=r"proxy at http://127.0.0.1:1/.* does not answer"):
         ingester_control(Settings.from_environment(secrets | chosen)).state()
