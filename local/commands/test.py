@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -16,7 +16,8 @@ from rich.console import Console
 
 from local.errors import PipelineError
 from local.home.places import Places
-from local.software.install import install, parts_to_run, parts_to_test
+from local.software.install import install, part_to_test_on, parts_to_run, parts_to_test
+from local.software.self_install import RUNNING, SUPPORTED, version_of
 
 CODE = ("local", "plugins", "dags", "ingester", "exchange", "flink", "deploy", "sql", "tests")
 TYPED = (
@@ -36,7 +37,11 @@ GITLEAKS, DCLINT = "github.com/zricethezav/gitleaks/v8@v8.30.1", "dclint@3.1.0"
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 # What `all` (and so CI) runs, in this order.
+UNIT = ("tests/unit", "-m", "not nightly", "-q")
 ALL = ("lint", "unit", "dags", "integration", "e2e", "compose")
+
+# The checks of types know of versions; what holds on the oldest and the newest holds between them.
+TYPED_FOR = (SUPPORTED[-1], SUPPORTED[0])
 
 # Suites that need one environment only (compose: everything else is in its images); the others need engines.
 ALONE = {"lint": "tests", "unit": "tests", "dags": "airflow", "compose": "tests"}
@@ -44,10 +49,13 @@ ALONE = {"lint": "tests", "unit": "tests", "dags": "airflow", "compose": "tests"
 
 def run_suite(places: Places, suite: str, console: Console) -> int:
     """Runs one suite, or all; returns 0 when everything passed. Raises PipelineError naming the first that failed."""
+    names = ALL if suite == "all" else (suite,)
     parts = [*parts_to_run(places), *parts_to_test(places)]
-    install(places, [part for part in parts if part.name == ALONE.get(suite, part.name)], console)
+    others = other_pythons(os.environ) if "unit" in names else {}
+    further = [part_to_test_on(places, version, python) for version, python in others.items()]
+    install(places, [*(part for part in parts if part.name == ALONE.get(suite, part.name)), *further], console)
     spent: list[str] = []
-    for name in ALL if suite == "all" else (suite,):
+    for name in names:
         began = time.monotonic()
         console.rule(name)
         _SUITES[name](places)
@@ -59,7 +67,8 @@ def run_suite(places: Places, suite: str, console: Console) -> int:
 def _lint(places: Places) -> None:
     _run(places, "ruff", "check", *CODE)
     _run(places, "ruff", "format", "--check", *CODE)
-    _run(places, "mypy", *TYPED)
+    for version in TYPED_FOR:
+        _run(places, "mypy", "--python-version", version, *TYPED)
     _run(
         places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "deploy/images/minio/access.Dockerfile"
     )
@@ -81,7 +90,29 @@ def _run_foreign(places: Places, *command: str) -> None:
 
 
 def _unit(places: Places) -> None:
-    _pytest(places, "tests/unit", "-m", "not nightly", "-q")
+    """On the Python of the parts, then on every other supported one that is installed."""
+    _pytest(places, *UNIT)
+    others = other_pythons(os.environ)
+    for version in SUPPORTED:
+        if version in others:
+            print(f"unit tests on Python {version}", flush=True)
+            _run(places, "-m", "pytest", *UNIT, venv=f"tests-{version}")
+        elif version != RUNNING:
+            print(f"skipped, there is no Python {version} on this machine: unit tests on it", flush=True)
+
+
+def other_pythons(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where the supported Pythons lie, but for the one of the parts: on the PATH, or among pyenv's."""
+    found: dict[str, str] = {}
+    pyenv = Path(environment.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for version in SUPPORTED:
+        name = f"python{version}"
+        places = [shutil.which(name, path=environment.get("PATH", "")), *sorted(pyenv.glob(f"{version}.*/bin/{name}"))]
+        # A shim of pyenv's lies on the PATH whether it leads anywhere or not.
+        working = [str(python) for python in places if python and version_of(python) == version]
+        if working and version != RUNNING:
+            found[version] = working[0]
+    return found
 
 
 def _dags(places: Places) -> None:

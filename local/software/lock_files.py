@@ -11,6 +11,7 @@ from rich.console import Console
 
 from local.errors import PipelineError, last_words
 from local.home.places import Places
+from local.software.self_install import SUPPORTED
 
 WITH_DEPENDENCIES = (
     ".",
@@ -46,7 +47,7 @@ def _run(command: list[str], where: Path) -> None:
 def _lock_python(places: Places, folder: str, *, alone: bool) -> None:
     command = [
         str(places.venv("local") / "bin" / "uv"), "pip", "compile", "--quiet", "--generate-hashes", "--upgrade",
-        "--python-version", "3.11", "--no-emit-index-url", "--no-annotate", "--no-header",
+        "--universal", "--python-version", SUPPORTED[-1], "--no-emit-index-url", "--no-annotate", "--no-header",
         "-o", "requirements.lock", "requirements.txt",
     ]  # fmt: skip
     _run([*command, *(["--no-deps"] if alone else [])], places.repository / folder)

@@ -23,11 +23,12 @@ from local.home.ports import DEFAULTS
 from local.parts import postgres
 from local.processes import orphans
 from local.software.maven import _sha256, read_lock
+from local.software.self_install import RUNNING
 from tests.harness.home import FURTHER, Home
 
 OFFSET = 2000
 PATIENCE_S = 60
-PUBLIC_PYTHON = Path("/usr/bin/python3.11")
+PUBLIC_PYTHON = Path(f"/usr/bin/python{RUNNING}")
 CHECKOUT = (
     "pipeline", "pipeline.toml", "local", "plugins", "sql", "flink", "ingester", "exchange", "dags",
     "requirements.txt", "requirements.lock", "tests/requirements.lock",
@@ -154,7 +155,10 @@ def test_a_wrong_option_fixes_nothing(runner: Runner, arguments: tuple[str, ...]
         ({"UPBIT_STRAEMS": "trade"}, ("UPBIT_STRAEMS: unknown setting", "did you mean UPBIT_STREAMS?")),
         ({"EXCHANGE_RATE": "fast"}, ("EXCHANGE_RATE='fast' is not a number",)),
         ({"EXCHANGE_CODE": "4"}, ("EXCHANGE_CODE is unknown", "use EXCHANGE_CODES")),
-        ({"PIPELINE_PYTHON": "/bin/false"}, ("PIPELINE_PYTHON=/bin/false is no Python 3.11", "unset it")),
+        (
+            {"PIPELINE_PYTHON": "/bin/false"},
+            ("PIPELINE_PYTHON=/bin/false is not a supported Python (3.13 3.12 3.11)", "unset it"),
+        ),
         ({"PIPELINE_HOME": "/tmp/a:b"}, ("PIPELINE_HOME=/tmp/a:b", "choose another folder")),
         ({"PIPELINE_HOME": "/dev/null/home"}, ("cannot write /dev/null/home/run", "set PIPELINE_HOME")),
     ],
@@ -171,7 +175,7 @@ def test_no_python_at_all_is_one_line(runner: Runner, tmp_path: Path) -> None:
     for tool in ("sh", "dirname"):
         (bare / tool).symlink_to(str(shutil.which(tool)))
     runner.environment["PATH"] = str(bare)
-    runner.refused("up", says=("no Python 3.11 with venv on the PATH", "install it"))
+    runner.refused("up", says=("no supported Python (3.13 3.12 3.11) with venv on the PATH", "install one"))
     runner.environment["PATH"] = os.environ["PATH"]
 
 
@@ -446,7 +450,7 @@ def test_every_engine_below_a_path_with_blanks_and_nothing_is_left(tmp_path: Pat
 @pytest.mark.nightly
 @pytest.mark.engines
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make an account")
-@pytest.mark.skipif(not PUBLIC_PYTHON.exists(), reason="no Python that every account can run")
+@pytest.mark.skipif(not PUBLIC_PYTHON.exists(), reason="no Python of this version that every account can run")
 def test_a_plain_user_runs_it_with_parts_that_he_cannot_write(checkout: Path, parts: Path) -> None:
     """Everything lies below one folder in /tmp: pytest's own folders are closed to others."""
     account, root = "upbit-test", Path("/tmp/upbit-test")
@@ -495,6 +499,7 @@ def _share(parts: Path, target: Path) -> None:
     (target / "venvs" / "airflow" / "bin").mkdir(parents=True)
     (target / "venvs" / "airflow" / "bin" / "python").symlink_to(PUBLIC_PYTHON)
     (target / "venvs" / "airflow" / "bin" / "activate").write_text(f"VIRTUAL_ENV={target / 'venvs' / 'airflow'}\n")
+    (target / "venvs" / "airflow" / "pyvenv.cfg").write_text(f"version_info = {RUNNING}.0\n")
     for name in ("local", "exchange", "ingester"):
         venv = target / "venvs" / name
         shutil.copytree(parts / "venvs" / name, venv, symlinks=True)
