@@ -25,7 +25,7 @@ A service does not answer, Kafka or Flink refuses a change, a job does not start
 `first_rows_within_s`. The reason is the last line of the failed task's log.
 
 ### Who cares
-Whoever runs the pipeline. While it works it holds a lease: the supervising DAGs keep their hands off. The lease is
+Whoever runs the pipeline. While it works it holds a lease: the supervising DAGs skip their runs. The lease is
 given back once the ingester runs, also when a step has failed.
 """
 

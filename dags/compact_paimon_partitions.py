@@ -57,7 +57,7 @@ def compact_paimon_partitions() -> None:
 
         return close_hours()
 
-    # Whatever became of the hours: without expiry the disk fills. A failed `close_hours` still fails the run, for
+    # Runs even if closing failed: without expiry the disk fills up. A failed `close_hours` still fails the run, because
     # `hours_were_closed` needs it.
     @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=20), trigger_rule="all_done")
     def expire() -> str:

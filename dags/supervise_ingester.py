@@ -25,7 +25,7 @@ A restart did not work, the budget is used up, or the supervisor does not answer
 
 ### Who cares
 Whoever is on call: without the ingester nothing of the exchange is kept. While `bootstrap_pipeline` works it
-keeps its hands off.
+skips its runs.
 """
 
 MEMORY = Asset("ingester_supervision")
@@ -61,9 +61,9 @@ def supervise_ingester() -> None:
         memory = supervision.Memory.from_json(recall(store))
         contract, settings = contract_and_settings()
         control, bounds = ingester_control(settings), contract.budgets["ingester"]
-        with open_database() as db, leased(db, INGESTER, context["run_id"]) as hands_off:
-            if hands_off:
-                return conclude(f"skipped: {hands_off}")
+        with open_database() as db, leased(db, INGESTER, context["run_id"]) as blocked:
+            if blocked:
+                return conclude(f"skipped: {blocked}")
             try:
                 outcome = supervision.supervise_ingester(control, settings.ingester_url, bounds, db, memory)
             finally:

@@ -25,7 +25,7 @@ A restart did not work, the budget is used up, or the cluster cannot run the job
 
 ### Who cares
 Whoever is on call: a failed run is a job that does not write to the lake. While `bootstrap_pipeline` works it
-keeps its hands off; it holds the lease only to act, never to look.
+skips its runs; it holds the lease only to act, never to look.
 """
 
 MEMORY = Asset("streaming_jobs_supervision")
@@ -53,13 +53,13 @@ def supervise_streaming_jobs() -> None:
         from upbit_lake.supervise.jobs import Memory, supervise_jobs
         from upbit_lake.tasks.connections import open_engines
         from upbit_lake.tasks.log import conclude
-        from upbit_lake.tasks.supervision import fail_loudly, hands_off, keep, leased, recall
+        from upbit_lake.tasks.supervision import blocked_reason, fail_loudly, keep, leased, recall
 
         context = get_current_context()
         store = context["asset_state_store"][MEMORY]
         memory = Memory.from_json(recall(store))
         with open_engines() as engines:
-            reason = hands_off(engines.db, STREAMING_JOBS, context["run_id"])
+            reason = blocked_reason(engines.db, STREAMING_JOBS, context["run_id"])
             if reason:
                 return conclude(f"skipped: {reason}")
             try:

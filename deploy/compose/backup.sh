@@ -1,5 +1,5 @@
 #!/bin/bash
-# Saves what the lake is made of into one file, or puts it back: the volumes below /volumes, which nobody may use.
+# Saves what the lake is made of into one file, or puts it back: the volumes below /volumes, which must not be in use.
 set -euo pipefail
 umask 077
 file=/backup/lake.tar

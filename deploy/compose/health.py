@@ -17,7 +17,7 @@ PATIENCE_S = 4
 
 
 def answers(address: str) -> bool:
-    """True when `address` accepts (tcp) or says 200 (http). Raises OSError or HTTPException when nobody is there."""
+    """True when `address` accepts (tcp) or says 200 (http). Raises OSError or HTTPException when nothing listens."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or 80
     if parts.scheme == "tcp":

@@ -87,7 +87,7 @@ class Budgets:
             await asyncio.sleep(pace.reserve(self._clock()))
 
     def refused(self, pace: Pace, status: int, wait_s: float) -> None:
-        """An answer asks to stay away: 429 from what it was refused for, 418 from everything (facts: it is a block)."""
+        """An answer asks to stay away: 429 from what it was refused for, 418 from everything (docs/upbit.md#limits)."""
         until_s = self._clock() + wait_s
         if status != 418:
             pace.hold(until_s)
@@ -101,7 +101,7 @@ def stated_wait_s(status: int, headers: Mapping[str, str], body: str) -> float:
     """How long a refusal (HTTP 429 or 418) asks to stay away, in seconds; 0 for any other status.
 
     `Retry-After` counts first, then a time stated in the body. A 418 that states nothing is a minute: going on
-    would lengthen the block (facts: it grows with repetition).
+    would lengthen the block (docs/upbit.md#limits).
     """
     if status not in (418, 429):
         return 0.0

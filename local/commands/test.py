@@ -69,6 +69,7 @@ def _lint(places: Places) -> None:
     _run(places, "ruff", "format", "--check", *CODE)
     for version in TYPED_FOR:
         _run(places, "mypy", "--python-version", version, *TYPED)
+    _run(places, "-m", "local.commands.words")
     _run(
         places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "deploy/images/minio/access.Dockerfile"
     )

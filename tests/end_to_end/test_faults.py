@@ -1,4 +1,4 @@
-"""What is killed while it streams heals with no human, and no trade is missing (reliability facts, section 7)."""
+"""What is killed while it streams heals with no human, and no trade is missing."""
 
 from __future__ import annotations
 

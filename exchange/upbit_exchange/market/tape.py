@@ -17,7 +17,7 @@ MINUTE_MS = 60_000
 KST_MS = 9 * 3_600_000
 
 TradePriceSpelling = Callable[[int], str]
-# The text of trade prices in 2026 is not known for sure (facts of the wire): all three are possible.
+# The text of trade prices in 2026 is not known for sure (docs/upbit.md#numbers): all three are possible.
 TRADE_PRICES: dict[str, TradePriceSpelling] = {
     "plain": spelling.dotted,
     "double": spelling.java_double,

@@ -55,7 +55,7 @@ def units_text(levels: list[dict[str, str]]) -> str:
 
 
 def _book_sizes_as_doubles(values: dict[str, str]) -> dict[str, str]:
-    """SIMPLE order books write prices plain and sizes like Java doubles, unlike DEFAULT (facts of the wire)."""
+    """SIMPLE order books write prices plain and sizes like Java doubles, unlike DEFAULT (docs/upbit.md#numbers)."""
     respell: dict[str, Callable[[int], str]] = {
         "ask_price": spelling.stripped,
         "bid_price": spelling.stripped,

@@ -1,7 +1,7 @@
 """How Upbit's servers write numbers, and exact fixed-point arithmetic without floats.
 
 Every price and size inside the exchange is an integer of 10^-8 (`UNIT`), every product of two of them an integer of
-10^-16. The text follows facts of the wire: a Java server that mixes `BigDecimal.toString` and `Double.toString`.
+10^-16. The text follows docs/upbit.md#numbers: a Java server that mixes `BigDecimal.toString` and `Double.toString`.
 """
 
 from __future__ import annotations

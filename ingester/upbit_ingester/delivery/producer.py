@@ -27,7 +27,7 @@ REFUSED = "kafka: %s: correct KAFKA_USERNAME, KAFKA_PASSWORD; everything stays i
 
 
 def producer_settings(kafka: Mapping[str, str], on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
-    """librdkafka's settings, each for a measured reason (facts: reliability §4). `kafka`: those that connect."""
+    """librdkafka's settings, so that nothing is dropped (docs/decisions/0011). `kafka`: those that connect."""
     return {
         **kafka,
         "client.id": "upbit-ingester",

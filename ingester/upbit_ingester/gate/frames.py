@@ -1,4 +1,4 @@
-"""The shape of each stream's frame as the gate sees it: one typed struct per stream (facts: Upbit's field tables).
+"""The shape of each stream's frame as the gate sees it: one typed struct per stream (docs/decisions/0022).
 
 `Raw` keeps a value as its bytes in the frame: numbers are judged by their text, never through a float, and what only
 passes through is not decoded at all. A field without a default is required. What Upbit may add later is not listed:

@@ -1,7 +1,7 @@
 """The gate: is a frame one that the lake can take whole? Decides only; nothing is changed, nothing is sent.
 
 A frame that passes is carried on byte for byte. One that does not fit ends in the dead letters with the reason, so
-that the SQL behind Kafka never meets a value it would round, null or drop in silence (facts: flink-json).
+that the SQL behind Kafka never meets a value it would round, null or drop in silence (docs/decisions/0022).
 """
 
 import json

@@ -18,7 +18,7 @@ from upbit_ingester.spool.disk import sync_directory
 
 log = logging.getLogger(__name__)
 
-KEPT_IDS = 256  # ids per code that count as known; a trade may arrive after a younger one (facts §7.2)
+KEPT_IDS = 256  # ids per code that count as known; a trade may come after a younger one (docs/upbit.md#sequential-id)
 STORED_IDS = 16
 AHEAD_MS = 60_000  # one event moves what is known forward by the time since the last one and no more than this
 

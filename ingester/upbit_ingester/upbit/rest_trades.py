@@ -37,7 +37,7 @@ def decode(body: bytes) -> list[RestTrade]:
 
 
 def websocket_frame(trade: RestTrade) -> bytes:
-    """The frame that the WebSocket would have sent for `trade` (facts §13.2: the same trade in both shapes).
+    """The frame that the WebSocket would have sent for `trade` (docs/upbit.md#rest-trades).
 
     REST signs `change_price`; the WebSocket sends it absolute beside `change`. The best prices are not known here.
     """

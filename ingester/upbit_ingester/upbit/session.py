@@ -196,7 +196,7 @@ class Session:
     async def _follow(self, socket: DirectConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
         """Check what the subscription brought, then wait for another list of codes and subscribe to that.
 
-        A second request replaces the first and counts as a message (facts: 5 a second, 100 a minute and connection):
+        A second request replaces the first and counts as a message (docs/upbit.md#limits):
         one in ten seconds at the most.
         """
         for number in itertools.count(2):

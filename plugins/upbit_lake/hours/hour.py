@@ -1,7 +1,7 @@
 """Which hours of which table are closed, and which of them want work. Decisions only; `lake_hours` gathers the facts.
 
 An hour belongs to the exchange's clock, never to ours: an exchange that runs faster than real time, a recording of
-years ago and a partition without trades all close by the same rule (DESIGN.md, decision 9).
+years ago and a partition without trades all close by the same rule (docs/decisions/0010).
 """
 
 from __future__ import annotations

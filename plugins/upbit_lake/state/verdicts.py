@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 class Level(StrEnum):
-    """How deep a verdict looks (DESIGN.md, decision 10)."""
+    """How deep a verdict looks (docs/decisions/0020)."""
 
     STRUCTURAL = "structural"
     COVERAGE = "coverage"

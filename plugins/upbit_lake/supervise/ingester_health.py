@@ -93,8 +93,7 @@ def _outside(counters: Counters, before: Counters) -> Judgement:
     problems = []
     if counters.undelivered and counters.undelivered_s > UNDELIVERED_ALARM_S:
         problems.append(
-            f"Kafka takes nothing: {counters.undelivered:.0f} records spooled, the oldest for "
-            f"{counters.undelivered_s:.0f} s"
+            f"Kafka accepts no records: {counters.undelivered:.0f} spooled, oldest {counters.undelivered_s:.0f} s"
         )
     dropped, known = sum(counters.dropped.values()), sum(before.dropped.values())
     if dropped != known and dropped:

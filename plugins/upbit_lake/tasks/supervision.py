@@ -15,15 +15,15 @@ NOT_BOOTSTRAPPED = "bootstrap_pipeline has not run yet"
 MEMORY_KEY = "memory"
 
 
-def hands_off(db: Connection, name: str, owner: str) -> str:
-    """Why `owner` must not even look at what lease `name` guards: no bootstrap yet, somebody else. "" = it may."""
+def blocked_reason(db: Connection, name: str, owner: str) -> str:
+    """Why `owner` must not even look at what lease `name` guards: no bootstrap yet, or another holder. "" = it may."""
     return holder(db, name, owner) if bootstrapped(db) else NOT_BOOTSTRAPPED
 
 
 @contextmanager
 def leased(db: Connection, name: str, owner: str) -> Iterator[str]:
-    """Hold lease `name` for the block; gives "" or the reason to keep hands off: no bootstrap yet, somebody else."""
-    reason = hands_off(db, name, owner)
+    """Hold lease `name` for the block; gives "" or why it must wait: no bootstrap yet, or another holder."""
+    reason = blocked_reason(db, name, owner)
     if reason:
         yield reason
         return

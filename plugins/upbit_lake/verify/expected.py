@@ -17,7 +17,7 @@ from upbit_lake.contract.columns import Column, TableColumns
 from upbit_lake.contract.model import Stream
 from upbit_lake.hours.hour import Hour
 
-# An order book's time above this is in microseconds (facts of the exchange; corrected in sql/jobs/orderbook.sql).
+# An order book's time above this is in microseconds (docs/upbit.md#microseconds).
 MICROSECONDS_FROM = 1_000_000_000_000_000
 LAST_MS = 253_402_300_799_999  # year 9999
 # Columns that the job adds; all others come from the record itself.

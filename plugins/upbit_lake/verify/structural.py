@@ -1,4 +1,4 @@
-"""The structural level: is an hour of a table whole in itself? Reads the lake only (DESIGN.md, decision 10).
+"""The structural level: is an hour of a table whole in itself? Reads the lake only (docs/decisions/0020).
 
 Every query of an hour reads the same snapshots, so that what streams in meanwhile cannot contradict the verdict.
 """
@@ -207,7 +207,7 @@ def _other_hours(contract: Contract, columns: TableColumns, hour: Hour, place: M
     timed = columns.table == CANDLES or (stream is not None and stream.time in columns.identity)
     reach = 1 if timed else 24
     others = [hour.shifted(step) for step in range(-reach, reach + 1) if step]
-    same = " AND ".join(f'mine."{name}" = other."{name}"' for name in columns.identity)
+    same = " AND ".join(f'here."{name}" = other."{name}"' for name in columns.identity)
     own = ", ".join(f'other."{name}"' for name in columns.identity)
     return verify_sql(
         contract, "other_hours", other_key=RawSql(own), same_key=RawSql(same), hours=hour_filter(others), **place

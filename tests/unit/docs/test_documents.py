@@ -1,4 +1,4 @@
-"""The documents hold together: links lead somewhere, and decisions have a number, a status and a date."""
+"""The documents hold together: links lead somewhere, decisions have a status, and nothing cites what is not here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from local.home.places import REPOSITORY
 DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 DAY = r"\d{4}-\d{2}-\d{2}"
 STATUS = re.compile(rf"Status: (accepted|superseded by \[(\d{{4}})\]\(\2-[\w-]+\.md\)) · {DAY}(, changed {DAY})?")
-CITED = re.compile(r"docs/[\w./-]+\.(?:md|svg)(?:#[\w-]+)?")
+# Documents of the workplace, and the ways in which they were cited.
+ABSENT = re.compile(
+    r"DESIGN\.md|LAYOUT\.md|shared/facts|upbit_api\.md|"
+    r"\bfacts(: (?![A-Z]\w+[,)])| §| of (the )?(wire|exchange))|facts, section"
+)
+CITED = re.compile(r"docs/[\w./-]+\.(?:md|svg)(?:#[\w-]+)?|docs/decisions/\d{4}\b(?!-)")
 OUTSIDE = ("http://", "https://", "mailto:")
 
 
@@ -54,8 +59,10 @@ def links(document: Path) -> Iterator[str]:
 
 
 def broken(target: str, folder: Path, own: Path) -> bool:
-    """Whether a relative link from a document in `folder` leads nowhere."""
+    """Whether a relative link from a document in `folder` leads nowhere; code cites a decision by its number alone."""
     name, _, anchor = target.partition("#")
+    if name[-4:].isdecimal():
+        return not any(path.name.startswith(f"{name[-4:]}-") for path in DECISIONS)
     path = folder / name if name else own
     if not path.exists():
         return True
@@ -78,6 +85,17 @@ def test_every_document_that_code_cites_is_there() -> None:
     assert cited == set()
 
 
+def test_nothing_cites_a_document_that_is_not_in_the_repository() -> None:
+    found = {
+        f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()}"
+        for path in tracked()
+        if path.suffix not in (".svg", ".lock") and path != Path(__file__)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if ABSENT.search(line)
+    }
+    assert found == set()
+
+
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.name)
 def test_a_decision_has_its_number_a_status_and_a_date(decision: Path) -> None:
     title, blank, status, *_ = decision.read_text().splitlines()
@@ -88,3 +106,17 @@ def test_a_decision_has_its_number_a_status_and_a_date(decision: Path) -> None:
 
 def test_decisions_are_numbered_without_a_hole() -> None:
     assert [path.name[:4] for path in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "cites"),
+    [
+        ("a counter costs 0.7 µs (facts: reliability §4)", True),
+        ("corrected before (facts of the exchange)", True),
+        ("the rule (DESIGN.md, decision 9)", True),
+        ("Decisions only; `lake_hours` gathers the facts.", False),
+        ("def test_it(facts: Progress, closed: bool) -> None:", False),
+    ],
+)
+def test_citations_are_told_from_words(line: str, cites: bool) -> None:
+    assert bool(ABSENT.search(line)) is cites

@@ -1,4 +1,4 @@
-"""Frames as Upbit sends them (facts: upbit_api.md §13): real values, spelled as on the wire where that is known."""
+"""Frames as Upbit sends them (docs/upbit.md): real values, spelled as on the wire where that is known."""
 
 TRADE = (
     b'{"type":"trade","code":"KRW-BTC","timestamp":1787728554853,"trade_date":"2026-08-26","trade_time":"07:15:54",'

@@ -47,7 +47,7 @@ def await_slot(
     deadline = clock() + timeout_s
     while (problem := slot_problem(rest.cluster(), rest.jobs(), names)) is not None:
         if clock() > deadline:
-            raise BatchYieldsError(f"batch work yields: {problem}; the next run takes it up")
+            raise BatchYieldsError(f"batch work deferred: {problem}; the next run retries")
         sleep(POLL_S)
 
 

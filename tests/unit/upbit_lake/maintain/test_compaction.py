@@ -115,11 +115,11 @@ def test_what_the_engines_failed_with_is_told_at_the_end(steps: Steps) -> None:
 def test_a_run_that_must_yield_keeps_what_it_has_done(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*_: object) -> None:
         if steps.done:
-            raise BatchYieldsError("batch work yields")
+            raise BatchYieldsError("batch work deferred")
 
     monkeypatch.setattr(compaction, "await_slot", busy)
     lines = steps.close_hours(Closing([], {"ticker": [NINE], "orderbook": [NINE]}), NOW)
-    assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work yields"]
+    assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work deferred"]
     with pytest.raises(BatchYieldsError):
         steps.close_hours(Closing([], {"ticker": [NINE]}), NOW)
 
@@ -181,7 +181,7 @@ def test_waiting_for_a_slot_ends_in_a_sentence() -> None:
             return []
 
     moments = iter(range(100))
-    with pytest.raises(BatchYieldsError, match="next run takes it up"):
+    with pytest.raises(BatchYieldsError, match="the next run retries"):
         await_slot(Busy(), ["trade"], 3, clock=lambda: float(next(moments)), sleep=lambda _: None)  # type: ignore[arg-type]
 
 
