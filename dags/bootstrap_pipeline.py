@@ -67,7 +67,7 @@ def bootstrap_pipeline() -> None:
         from upbit_lake.reconcile.topics import reconcile_topics
         from upbit_lake.tasks.connections import contract_and_settings, kafka_admin
         from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import tell
+        from upbit_lake.tasks.log import conclude_outcomes
 
         context = get_current_context()
         params = context["params"]
@@ -75,19 +75,19 @@ def bootstrap_pipeline() -> None:
         contract, settings = contract_and_settings()
         admin, wanted = kafka_admin(), contract.topics.values()
         found = reconcile_topics(admin, wanted, params["repair"], params["grow_partitions"], params["dry_run"])
-        return tell({**found, **access_drift(admin, contract, settings.kafka)})
+        return conclude_outcomes({**found, **access_drift(admin, contract, settings.kafka)})
 
     @task
     def buckets() -> str:
         from upbit_lake.reconcile.buckets import reconcile_buckets
         from upbit_lake.tasks.connections import contract_and_settings, s3_client
         from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import tell
+        from upbit_lake.tasks.log import conclude_outcomes
 
         context = get_current_context()
         hold_leases(context["run_id"])
         contract, _ = contract_and_settings()
-        return tell(reconcile_buckets(s3_client(), contract.buckets, context["params"]["dry_run"]))
+        return conclude_outcomes(reconcile_buckets(s3_client(), contract.buckets, context["params"]["dry_run"]))
 
     @task
     def lake_tables() -> str:
@@ -96,7 +96,7 @@ def bootstrap_pipeline() -> None:
         from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
         from upbit_lake.tasks.connections import contract_and_settings, s3_client
         from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import tell
+        from upbit_lake.tasks.log import conclude_outcomes
 
         context = get_current_context()
         params = context["params"]
@@ -105,20 +105,20 @@ def bootstrap_pipeline() -> None:
         with lake_session(FlinkGateway(settings.flink_gateway_url), contract, settings, "bootstrap") as session:
             database = reconcile_database(session, contract, params["dry_run"])
             tables = reconcile_tables(session, contract, settings, s3_client(), params["repair"], params["dry_run"])
-        return tell({f"database {contract.lake.database}": database, **tables})
+        return conclude_outcomes({f"database {contract.lake.database}": database, **tables})
 
     @task
     def streaming_jobs() -> str:
         from upbit_lake.reconcile.jobs import reconcile_jobs
         from upbit_lake.tasks.connections import open_engines
         from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import tell
+        from upbit_lake.tasks.log import conclude_outcomes
 
         context = get_current_context()
         params = context["params"]
         hold_leases(context["run_id"])
         with open_engines() as engines:
-            return tell(reconcile_jobs(engines, params["repair"], params["dry_run"]))
+            return conclude_outcomes(reconcile_jobs(engines, params["repair"], params["dry_run"]))
 
     @task
     def ingester() -> str:
@@ -126,7 +126,7 @@ def bootstrap_pipeline() -> None:
         from upbit_lake.reconcile.ingester import ensure_running
         from upbit_lake.tasks.connections import contract_and_settings
         from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import tell
+        from upbit_lake.tasks.log import conclude_outcomes
 
         context = get_current_context()
         params = context["params"]
@@ -134,7 +134,7 @@ def bootstrap_pipeline() -> None:
         _, settings = contract_and_settings()
         control = ingester_control(settings)
         outcome = ensure_running(control, settings.ingester_url, params["repair"], params["dry_run"])
-        return tell({"ingester": outcome})
+        return conclude_outcomes({"ingester": outcome})
 
     @task(trigger_rule="all_done")
     def release_leases() -> str:

@@ -21,6 +21,7 @@ from upbit_lake.engines.ingester.control import ControlError
 from upbit_lake.engines.ingester.supervisord import SupervisorControl
 from upbit_lake.engines.postgres import Connection, connect
 from upbit_lake.reconcile.ingester import ensure_running
+from upbit_lake.reconcile.outcome import UNCHANGED
 from upbit_lake.state import alarms
 from upbit_lake.state.verdicts import IngesterGap, VerdictStore
 from upbit_lake.supervise.ingester import SUBJECT, Memory, supervise_ingester
@@ -176,8 +177,8 @@ def test_a_process_that_always_dies_exhausts_its_budget_with_one_alarm(supervise
     assert len(open_incidents(db)) == 1
     supervised.switch("dies", False)
     outcome = ensure_running(supervised.control, supervised.url)
-    assert outcome == "repaired: the process is FATAL; it runs now"
-    assert ensure_running(supervised.control, supervised.url) == "unchanged"
+    assert str(outcome) == "repaired: the process is FATAL; it runs now"
+    assert ensure_running(supervised.control, supervised.url) == UNCHANGED
     assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory()).text.startswith("healthy: ")
     assert open_incidents(db) == []
 

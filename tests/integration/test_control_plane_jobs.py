@@ -23,6 +23,7 @@ from upbit_lake.jobs import start
 from upbit_lake.jobs.restore_points import bucket_and_prefix, list_objects
 from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.jobs import reconcile_job
+from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, State
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import reconcile_topics
 from upbit_lake.state import alarms
@@ -89,9 +90,9 @@ def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def test_a_job_is_started_once(plane: Plane) -> None:
-    assert reconcile_job(plane.engines, plane.job).startswith("created: job ")
+    assert str(reconcile_job(plane.engines, plane.job)).startswith("created: job ")
     first = plane.live()
-    assert reconcile_job(plane.engines, plane.job) == "unchanged"
+    assert reconcile_job(plane.engines, plane.job) == UNCHANGED
     assert plane.live() == first
     assert start.runs(plane.engines, plane.job)[0].job_id == first
     plane.send_trades(30)
@@ -172,7 +173,7 @@ def test_a_cancelled_job_resumes_from_its_newest_checkpoint(plane: Plane) -> Non
     cancelled = plane.live()
     plane.cancel()
     send_more(plane, 20)
-    outcome = reconcile_job(plane.engines, plane.job)
+    outcome = str(reconcile_job(plane.engines, plane.job))
     assert outcome.startswith("repaired: no job runs; ")
     assert f"checkpoint s3://flink/checkpoints/{cancelled}/chk-" in outcome
     assert cancelled in (restored_from(plane) or "")
@@ -183,7 +184,7 @@ def test_changed_sql_is_replaced_from_a_savepoint(plane: Plane) -> None:
     path = plane.engines.contract.root / plane.job.sql
     path.write_text(path.read_text(encoding="utf-8") + "\n-- a change\n", encoding="utf-8")
     send_more(plane, 10)
-    outcome = reconcile_job(plane.engines, plane.job)
+    outcome = str(reconcile_job(plane.engines, plane.job))
     assert outcome.startswith("repaired: its SQL or settings changed; ")
     assert "savepoint s3://flink/savepoints/savepoint-" in outcome
     plane.wait_stored()
@@ -193,7 +194,7 @@ def test_without_any_checkpoint_the_job_replays_from_where_the_lake_ends(plane: 
     plane.cancel()
     delete_restore_points(plane)
     send_more(plane, 10)
-    outcome = reconcile_job(plane.engines, plane.job)
+    outcome = str(reconcile_job(plane.engines, plane.job))
     assert "Kafka time " in outcome
     assert "before the lake's last commit" in outcome
     assert restored_from(plane) is None
@@ -216,7 +217,7 @@ def test_a_job_that_runs_twice_keeps_its_oldest_run(plane: Plane) -> None:
     kept = plane.live()
     start.submit(plane.engines, plane.job, ladder.first_start()[0])
     assert len(start.live_jobs(plane.engines, plane.job)) == 2
-    assert reconcile_job(plane.engines, plane.job).startswith(("unchanged", "repaired"))
+    assert reconcile_job(plane.engines, plane.job).state in (State.UNCHANGED, State.REPAIRED)
     assert plane.live() == kept
 
 
@@ -224,11 +225,11 @@ def test_a_derived_table_made_anew_renews_the_job(plane: Plane) -> None:
     contract, settings = plane.engines.contract, plane.engines.settings
     with lake_session(plane.engines.gateway, contract, settings, NAME) as session:
         session.run(f"DROP TABLE lake.{NAME}.candle_1m")
-        assert reconcile_tables(session, contract, settings, plane.engines.s3)["candle_1m"] == "created"
-    outcome = reconcile_job(plane.engines, plane.job)
+        assert reconcile_tables(session, contract, settings, plane.engines.s3)["candle_1m"] == CREATED
+    outcome = str(reconcile_job(plane.engines, plane.job))
     assert "repaired: table candle_1m was made anew" in outcome
     assert "the earliest retained record, without state" in outcome
-    assert reconcile_job(plane.engines, plane.job) == "unchanged"
+    assert reconcile_job(plane.engines, plane.job) == UNCHANGED
 
     query = "SELECT SUM(trade_count) AS n FROM {db}.candle_1m"
     until("all candles are back", lambda: rows(plane.engines, query)[0]["n"] == len(plane.ids), PATIENCE_S)
@@ -242,19 +243,19 @@ def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane,
 
     def recreated() -> Any:
         plane.engines = fresh_clients(plane.engines, contract)
-        return reconcile_topics(plane.engines.kafka, contract.topics.values())[topic] == "created"
+        return reconcile_topics(plane.engines.kafka, contract.topics.values())[topic] == CREATED
 
     until("the topic is created again", recreated, 30)
     before = plane.live()
     plane.sender = Sender(engines)
     send_more(plane, 6)
-    outcome = reconcile_job(plane.engines, plane.job)
+    outcome = str(reconcile_job(plane.engines, plane.job))
     assert f"topic {topic} was made anew" in outcome
     assert "the earliest retained record, without state" in outcome
     assert "trade: these hours cannot be refilled from Kafka: " in outcome
     assert plane.live() != before
     plane.wait_stored()
-    assert reconcile_job(plane.engines, plane.job) == "unchanged"
+    assert reconcile_job(plane.engines, plane.job) == UNCHANGED
 
 
 def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane) -> None:
@@ -282,7 +283,7 @@ def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane
     assert [row["subject"] for row in alarms.open_alarms(engines.db)].count("job trade") == 1
 
     path.write_text(good, encoding="utf-8")
-    assert reconcile_job(plane.engines, plane.job).startswith("repaired: ")
+    assert reconcile_job(plane.engines, plane.job).state is State.REPAIRED
     healed = replace(engines, contract=replace(only, jobs={"trade": plane.job}))
     healthy = supervise_jobs(healed, Memory(), free)["trade"]
     assert healthy.text.startswith("healthy: ")

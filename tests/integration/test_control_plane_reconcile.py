@@ -18,6 +18,7 @@ from upbit_lake.engines.flink.gateway import GatewayError, GatewayTimeoutError
 from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.postgres import connect
 from upbit_lake.reconcile.buckets import reconcile_buckets
+from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import describe_topics, reconcile_topics, topic_ids
 from upbit_lake.state import alarms, leases
@@ -36,17 +37,17 @@ def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
 
 def test_topics_are_created_kept_and_repaired(plane: Engines) -> None:
     wanted = plane.contract.topics.values()
-    assert set(reconcile_topics(plane.kafka, wanted, dry_run=True).values()) == {"would be created"}
+    assert set(reconcile_topics(plane.kafka, wanted, dry_run=True).values()) == {Outcome(State.WOULD_CREATE)}
     assert topic_ids(plane.kafka, plane.contract.topics) == {}
-    assert set(reconcile_topics(plane.kafka, wanted).values()) == {"created"}
-    assert set(reconcile_topics(plane.kafka, wanted).values()) == {"unchanged"}
+    assert set(reconcile_topics(plane.kafka, wanted).values()) == {CREATED}
+    assert set(reconcile_topics(plane.kafka, wanted).values()) == {UNCHANGED}
 
     name = f"{NAME}-trade"
     set_topic_config(plane.kafka, name, "retention.ms", "5")
-    assert reconcile_topics(plane.kafka, wanted, repair=False)[name].startswith("drift: retention.ms was 5")
+    assert str(reconcile_topics(plane.kafka, wanted, repair=False)[name]).startswith("drift: retention.ms was 5")
     outcome = reconcile_topics(plane.kafka, wanted)
-    assert outcome[name] == "repaired: retention.ms was 5, the contract says 259200000"
-    assert {key for key, value in outcome.items() if value == "unchanged"} == set(plane.contract.topics) - {name}
+    assert str(outcome[name]) == "repaired: retention.ms was 5, the contract says 259200000"
+    assert {key for key, value in outcome.items() if value == UNCHANGED} == set(plane.contract.topics) - {name}
 
     def repaired() -> bool:
         return describe_topics(plane.kafka, [name])[name].config["retention.ms"] == "259200000"
@@ -61,36 +62,36 @@ def test_partitions_grow_only_when_allowed(plane: Engines, engines: Home) -> Non
     grant_rights(engines, grown)
     reconcile_topics(plane.kafka, [topic])
     more = replace(topic, partitions=3)
-    assert "allow growing" in reconcile_topics(plane.kafka, [more])[name]
+    assert "allow growing" in reconcile_topics(plane.kafka, [more])[name].drift[0]
     assert describe_topics(plane.kafka, [name])[name].partitions == 1
-    assert reconcile_topics(plane.kafka, [more], grow=True)[name].startswith("repaired: 1 partitions")
-    assert reconcile_topics(plane.kafka, [more])[name] == "unchanged"
+    assert str(reconcile_topics(plane.kafka, [more], grow=True)[name]).startswith("repaired: 1 partitions")
+    assert reconcile_topics(plane.kafka, [more])[name] == UNCHANGED
 
 
 def test_tables_are_created_kept_and_repaired(plane: Engines) -> None:
     contract, settings = plane.contract, plane.settings
     with lake_session(plane.gateway, contract, settings, NAME) as session:
         reconcile = partial(reconcile_tables, session, contract, settings, plane.s3)
-        assert set(reconcile(dry_run=True).values()) == {"would be created"}
-        assert reconcile_database(session, contract) == "created"
-        assert set(reconcile().values()) == {"created"}
-        assert set(reconcile().values()) == {"unchanged"}
+        assert set(reconcile(dry_run=True).values()) == {Outcome(State.WOULD_CREATE)}
+        assert reconcile_database(session, contract) == CREATED
+        assert set(reconcile().values()) == {CREATED}
+        assert set(reconcile().values()) == {UNCHANGED}
 
         session.run(
             f"ALTER TABLE lake.{NAME}.trade SET ('snapshot.time-retained' = '1 h', 'num-sorted-run.stop-trigger' = '9')"
         )
         session.run(f"ALTER TABLE lake.{NAME}.dead_letter DROP (received_at)")
         outcome = reconcile()
-        assert "snapshot.time-retained was 1 h, the file says 24 h" in outcome["trade"]
-        assert "num-sorted-run.stop-trigger was 9, the file does not set it" in outcome["trade"]
-        assert outcome["trade"].startswith("repaired: ")
-        assert outcome["dead_letter"] == "repaired: column received_at was missing"
-        assert {outcome[name] for name in ("ticker", "orderbook", "candle_1m")} == {"unchanged"}
-        assert set(reconcile().values()) == {"unchanged"}
+        assert "snapshot.time-retained was 1 h, the file says 24 h" in outcome["trade"].changes
+        assert "num-sorted-run.stop-trigger was 9, the file does not set it" in outcome["trade"].changes
+        assert outcome["trade"].state is State.REPAIRED
+        assert str(outcome["dead_letter"]) == "repaired: column received_at was missing"
+        assert {outcome[name] for name in ("ticker", "orderbook", "candle_1m")} == {UNCHANGED}
+        assert set(reconcile().values()) == {UNCHANGED}
 
         session.run(f"ALTER TABLE lake.{NAME}.ticker DROP (`change`)")
         outcome = reconcile()
-        assert outcome["ticker"].startswith("drift: column change is missing")
+        assert str(outcome["ticker"]).startswith("drift: column change is missing")
 
 
 def test_a_catalog_that_was_lost_is_made_again_from_the_warehouse(plane: Engines, engines: Home) -> None:
@@ -106,16 +107,16 @@ def test_a_catalog_that_was_lost_is_made_again_from_the_warehouse(plane: Engines
     with lake_session(plane.gateway, contract, settings, NAME, BATCH) as session:
         reconcile = partial(reconcile_tables, session, contract, settings, plane.s3)
         outcome = reconcile(repair=False)
-        assert set(outcome.values()) == {"drift: was in the warehouse and not in the catalog (repair is off)"}
+        what = "was in the warehouse and not in the catalog"
+        assert set(outcome.values()) == {Outcome(State.DRIFT, drift=(what,), note="repair is off")}
         with pytest.raises(GatewayError):
             session.run(f"SELECT topic FROM {letter}")
-        assert reconcile_database(session, contract) == "created"
+        assert reconcile_database(session, contract) == CREATED
         outcome = reconcile()
         ticker = outcome.pop("ticker")
-        assert ticker.startswith(
-            "repaired: was in the warehouse and not in the catalog; drift: column change is missing"
-        )
-        assert set(outcome.values()) == {"repaired: was in the warehouse and not in the catalog"}
+        assert (ticker.state, ticker.changes) == (State.DRIFT, (what,))
+        assert ticker.drift[0].startswith("column change is missing")
+        assert set(outcome.values()) == {Outcome(State.REPAIRED, (what,))}
         assert session.run(f"SELECT topic, `offset` FROM {letter}").rows == (("kept", 7),)
 
 

@@ -29,6 +29,7 @@ from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letter
 from upbit_lake.engines.kafka.offsets import group_of, read_topic
 from upbit_lake.engines.kafka.records import TopicReader
 from upbit_lake.reconcile.access import AccessError, access_drift, found_rights, grant, make_users, wanted_rights
+from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.topics import reconcile_topics
 from upbit_lake.verify.coverage import Range
 from upbit_lake.verify.expected import Record
@@ -42,7 +43,7 @@ def contract(kafka: Home) -> Contract:
     """The repository's, with its topics made by the control plane's own principal."""
     contract = load_contract()
     admin = AdminClient(login(kafka, "airflow"))
-    assert set(reconcile_topics(admin, contract.topics.values()).values()) <= {"created", "unchanged"}
+    assert set(reconcile_topics(admin, contract.topics.values()).values()) <= {CREATED, UNCHANGED}
     return contract
 
 
@@ -175,7 +176,7 @@ def test_rights_that_differ_are_named_by_the_control_plane_and_repaired_by_up(ka
     admin, airflow = kafka.kafka_admin, AdminClient(login(kafka, "airflow"))
     settings = Settings.from_environment(kafka.task_environment)
     kafka.up_only("kafka")
-    whole = {"unchanged"}
+    whole = {UNCHANGED}
     until("it is whole", lambda: set(access_drift(airflow, contract, settings.kafka).values()) == whole, 20, 0.2)
     assert "Kafka:" not in kafka.run("up", "--source", "exchange", "--only", "kafka").stdout
 
@@ -187,8 +188,8 @@ def test_rights_that_differ_are_named_by_the_control_plane_and_repaired_by_up(ka
         "may not write topic upbit-ticker, may read topic upbit-dead-letter, may read topic upbit-orderbook, "
         "may read topic upbit-ticker, may read topic upbit-trade"
     )
-    drift = {f"access of {name}": "unchanged" for name in contract.access}
-    drift["access of ingester"] = f"drift: {differs} (./pipeline up repairs it)"
+    drift = {f"access of {name}": UNCHANGED for name in contract.access}
+    drift["access of ingester"] = Outcome(State.DRIFT, drift=(differs,), note="./pipeline up repairs it")
     until("every broker knows", lambda: access_drift(airflow, contract, settings.kafka) == drift, 20, 0.2)
     said = kafka.run("up", "--source", "exchange", "--only", "kafka").stdout
     assert f"  Kafka: access of ingester repaired: {differs}\n" in said

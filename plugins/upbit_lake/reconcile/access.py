@@ -32,6 +32,7 @@ from confluent_kafka.admin import (
 from upbit_lake.contract.model import CONTRACT_FILE, Access, Contract, ContractError, load_contract
 from upbit_lake.contract.settings import PLAINTEXT, KafkaLogin, SettingsError
 from upbit_lake.engines.kafka.offsets import GROUP_PREFIX
+from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.topics import ADMIN_TIMEOUT_S
 
 _KINDS = {ResourceType.TOPIC: "topic", ResourceType.GROUP: "group", ResourceType.BROKER: "cluster"}
@@ -56,6 +57,9 @@ class Difference:
     extra: frozenset[AclBinding]
     new: bool
 
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.extra)
+
     def __str__(self) -> str:
         said = [f"may not {text}" for text in _texts(self.missing)] + [f"may {text}" for text in _texts(self.extra)]
         return ", ".join(said)
@@ -63,39 +67,42 @@ class Difference:
 
 def differences(contract: Contract, found: set[AclBinding]) -> dict[str, Difference]:
     """Principal of the contract → what differs from it. Rights of others are not ours to judge."""
-    told = {}
+    judged = {}
     for name, access in contract.access.items():
         wanted = frozenset(_rights(contract, access))
         own = frozenset(right for right in found if right.principal == f"User:{name}")
-        told[name] = Difference(wanted - own, own - wanted, not own)
-    return told
+        judged[name] = Difference(wanted - own, own - wanted, not own)
+    return judged
 
 
-def reconcile_access(admin: AdminClient, contract: Contract) -> dict[str, str]:
+def reconcile_access(admin: AdminClient, contract: Contract) -> dict[str, Outcome]:
     """Grant what is missing and take back what the contract does not name; gives `access of <name>` → outcome.
 
     Raises:
         AccessError: Kafka refused or did not answer.
     """
-    told = differences(contract, found_rights(admin))
-    grant(admin, (right for difference in told.values() for right in difference.missing))
-    _take_back(admin, (right for difference in told.values() for right in difference.extra))
-    return {f"access of {name}": _outcome(difference, "repaired: {}", "created") for name, difference in told.items()}
+    found = differences(contract, found_rights(admin))
+    grant(admin, (right for difference in found.values() for right in difference.missing))
+    _take_back(admin, (right for difference in found.values() for right in difference.extra))
+    return {f"access of {name}": _repaired(difference) for name, difference in found.items()}
 
 
-def access_drift(admin: AdminClient, contract: Contract, login: KafkaLogin) -> dict[str, str]:
+def access_drift(admin: AdminClient, contract: Contract, login: KafkaLogin) -> dict[str, Outcome]:
     """The same without changing anything; nothing for a Kafka that asks for no login. Raises AccessError."""
     if login.security_protocol == PLAINTEXT:
         return {}
-    told = differences(contract, found_rights(admin))
-    drift = "drift: {} (./pipeline up repairs it)"
-    return {f"access of {name}": _outcome(difference, drift, drift) for name, difference in told.items()}
+    found = differences(contract, found_rights(admin))
+    return {f"access of {name}": _drift(difference) for name, difference in found.items()}
 
 
-def _outcome(difference: Difference, differs: str, new: str) -> str:
-    if not difference.missing and not difference.extra:
-        return "unchanged"
-    return (new if difference.new else differs).format(difference)
+def _repaired(difference: Difference) -> Outcome:
+    if not difference:
+        return UNCHANGED
+    return CREATED if difference.new else Outcome(State.REPAIRED, (str(difference),))
+
+
+def _drift(difference: Difference) -> Outcome:
+    return Outcome(State.DRIFT, drift=(str(difference),), note="./pipeline up repairs it") if difference else UNCHANGED
 
 
 def found_rights(admin: AdminClient) -> set[AclBinding]:
@@ -187,7 +194,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     for name, outcome in outcomes.items():
-        if outcome not in ("unchanged", "created"):
+        if outcome.state not in (State.UNCHANGED, State.CREATED):
             sys.stdout.write(f"  Kafka: {name} {outcome}\n")
     return 0
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+from upbit_lake.reconcile.outcome import UNCHANGED, Outcome, created
+
 
 class BucketError(RuntimeError):
     """A bucket cannot be used. One line: which, why, what to do."""
@@ -30,11 +32,11 @@ def state_of(status: int) -> BucketState:
     raise BucketError(f"S3 answered {status} to HEAD bucket; is S3_ENDPOINT the S3 port?")
 
 
-def reconcile_buckets(s3: Any, names: Iterable[str], dry_run: bool = False) -> dict[str, str]:
-    """Create what is missing of `names` through a boto3 S3 client; gives name → `created` or `unchanged`.
+def reconcile_buckets(s3: Any, names: Iterable[str], dry_run: bool = False) -> dict[str, Outcome]:
+    """Create what is missing of `names` through a boto3 S3 client; gives name → outcome.
 
     Raises:
-        BucketError: a bucket belongs to somebody else or the key may not see it.
+        BucketError: a bucket belongs to another owner or the key may not see it.
     """
     outcome = {}
     for name in names:
@@ -42,11 +44,11 @@ def reconcile_buckets(s3: Any, names: Iterable[str], dry_run: bool = False) -> d
         if state is BucketState.FORBIDDEN:
             raise BucketError(f"bucket {name}: access denied (403); check S3_ACCESS_KEY, or the bucket is not ours")
         if state is BucketState.PRESENT:
-            outcome[name] = "unchanged"
+            outcome[name] = UNCHANGED
             continue
         if not dry_run:
             _create(s3, name)
-        outcome[name] = "would be created" if dry_run else "created"
+        outcome[name] = created(dry_run)
     return outcome
 
 
@@ -68,6 +70,6 @@ def _create(s3: Any, name: str) -> None:
     try:
         s3.create_bucket(Bucket=name, **place)
     except ClientError as error:
-        # Somebody created it since the look: that is what was wanted.
+        # It was created since the look: that is what was wanted.
         if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
             raise BucketError(f"bucket {name}: cannot be created ({error.response['Error'].get('Message')})") from None

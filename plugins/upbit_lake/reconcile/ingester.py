@@ -7,23 +7,26 @@ from collections.abc import Callable
 
 from upbit_lake.engines.ingester.control import ControlError, IngesterControl
 from upbit_lake.engines.ingester.probe import livez
+from upbit_lake.reconcile.outcome import UNCHANGED, Outcome, State
 
 LIVE_TIMEOUT_S = 60.0
 POLL_S = 0.3
 
 
-def ensure_running(control: IngesterControl, url: str, repair: bool = True, dry_run: bool = False) -> str:
+def ensure_running(control: IngesterControl, url: str, repair: bool = True, dry_run: bool = False) -> Outcome:
     """Start the ingester when it does not run; gives the outcome. Raises ControlError when it does not come up."""
     state = control.state()
     if state.running and livez(url)[0]:
-        return "unchanged"
+        return UNCHANGED
     what = f"the process is {state.word}" + (", /livez is not green" if state.running else "")
     if dry_run or not repair:
-        return f"drift: {what} ({'dry run' if dry_run else 'repair is off'})"
+        return Outcome(State.DRIFT, drift=(what,), note="dry run" if dry_run else "repair is off")
     if not state.running:
         control.restart()
     wait_live(control, url)
-    return f"repaired: {what}; it runs now" if not state.running else "unchanged (it was still starting)"
+    if state.running:
+        return Outcome(State.UNCHANGED, note="it was still starting")
+    return Outcome(State.REPAIRED, (what, "it runs now"))
 
 
 def wait_live(

@@ -28,6 +28,7 @@ from upbit_lake.jobs.start import (
     start,
     stop_keeping_state,
 )
+from upbit_lake.reconcile.outcome import UNCHANGED, Outcome, State
 from upbit_lake.state.job_runs import JobRun
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def plan_job(live: JobSummary | None, last: JobRun | None, wanted: str, anew: Se
     return JobPlan(Action.KEEP, "runs")
 
 
-def reconcile_jobs(engines: Engines, repair: bool = True, dry_run: bool = False) -> dict[str, str]:
+def reconcile_jobs(engines: Engines, repair: bool = True, dry_run: bool = False) -> dict[str, Outcome]:
     """Bring every job of the contract to what it should be; gives job → outcome.
 
     The jobs are worked side by side: planning one is mostly waiting for the gateway.
@@ -91,8 +92,8 @@ def reconcile_jobs(engines: Engines, repair: bool = True, dry_run: bool = False)
         return dict(zip((job.name for job in jobs), outcomes, strict=True))
 
 
-def reconcile_job(engines: Engines, job: Job, repair: bool = True, dry_run: bool = False) -> str:
-    """Bring one job to what it should be; gives the outcome in one line."""
+def reconcile_job(engines: Engines, job: Job, repair: bool = True, dry_run: bool = False) -> Outcome:
+    """Bring one job to what it should be; gives the outcome."""
     act = not dry_run
     live = single_live(engines, job, act and repair)
     known = runs(engines, job)
@@ -101,12 +102,12 @@ def reconcile_job(engines: Engines, job: Job, repair: bool = True, dry_run: bool
     anew = restart_ladder.made_anew(last, topics, tables) if last else []
     plan = plan_job(live, last, fingerprint(engines.contract, job), anew)
     if plan.action is Action.KEEP and live is not None:
-        return "unchanged" if live.all_running else f"unchanged ({live.state}: Flink is restarting it)"
+        return UNCHANGED if live.all_running else Outcome(State.UNCHANGED, note=f"{live.state}: Flink is restarting it")
     if plan.action is Action.START:
-        return _first_start(engines, job) if act else "would be started"
+        return _first_start(engines, job) if act else Outcome(State.WOULD_START)
     if not (act and repair):
-        return f"drift: {plan.reason} ({'dry run' if dry_run else 'repair is off'})"
-    return f"repaired: {plan.reason}; {_carry_out(engines, job, plan, live)}"
+        return Outcome(State.DRIFT, drift=(plan.reason,), note="dry run" if dry_run else "repair is off")
+    return Outcome(State.REPAIRED, (plan.reason, *_carry_out(engines, job, plan, live)))
 
 
 def single_live(engines: Engines, job: Job, act: bool = True) -> JobSummary | None:
@@ -164,15 +165,15 @@ def ladder(engines: Engines, job: Job, known: Sequence[JobRun], valid: Sequence[
     yield restart_ladder.replayed(min(certain) if len(certain) == len(times) else None)
 
 
-def _first_start(engines: Engines, job: Job) -> str:
+def _first_start(engines: Engines, job: Job) -> Outcome:
     started = start(engines, job, restart_ladder.first_start())
-    return f"created: job {started.job_id} from {started.started_from}"
+    return Outcome(State.CREATED, (f"job {started.job_id} from {started.started_from}",))
 
 
-def _carry_out(engines: Engines, job: Job, plan: JobPlan, live: JobSummary | None) -> str:
+def _carry_out(engines: Engines, job: Job, plan: JobPlan, live: JobSummary | None) -> list[str]:
     if plan.action is Action.ADOPT and live is not None:
         remember(engines, job, live.jid, "adopted")
-        return f"job {live.jid} adopted"
+        return [f"job {live.jid} adopted"]
     if plan.action is Action.REPLACE and live is not None:
         stop_keeping_state(engines, live)
     lost: list[str] = []
@@ -181,7 +182,7 @@ def _carry_out(engines: Engines, job: Job, plan: JobPlan, live: JobSummary | Non
         started, lost = renew(engines, job, plan.reason)
     else:
         started = resume(engines, job)
-    return "; ".join([f"job {started.job_id} started from {started.started_from}", *lost])
+    return [f"job {started.job_id} started from {started.started_from}", *lost]
 
 
 def name_lost_hours(engines: Engines, job: Job) -> list[str]:

@@ -16,6 +16,7 @@ from upbit_lake.contract.settings import Settings
 from upbit_lake.contract.sql_files import load_statements, sql_variables
 from upbit_lake.engines.flink.gateway import GatewayError, GatewaySession
 from upbit_lake.engines.lake.files import created_ms
+from upbit_lake.reconcile.outcome import UNCHANGED, Outcome, State, created
 
 # Paimon cannot change these on a table that holds data.
 FIXED_OPTIONS = frozenset({"bucket", "bucket-key", "merge-engine", "sequence.field", "primary-key", "partition"})
@@ -122,14 +123,14 @@ def _plan_options(
             repairs.append((f"ALTER TABLE {path} RESET ('{key}')", what))
 
 
-def reconcile_database(session: GatewaySession, contract: Contract, dry_run: bool = False) -> str:
+def reconcile_database(session: GatewaySession, contract: Contract, dry_run: bool = False) -> Outcome:
     """Create the lake's database when it is missing; gives the outcome."""
     catalog, database = contract.lake.catalog, contract.lake.database
     if database in {row[0] for row in session.run(f"SHOW DATABASES IN `{catalog}`").rows}:
-        return "unchanged"
+        return UNCHANGED
     if not dry_run:
         session.run(f"CREATE DATABASE IF NOT EXISTS `{catalog}`.`{database}`")
-    return "would be created" if dry_run else "created"
+    return created(dry_run)
 
 
 def reconcile_tables(
@@ -139,7 +140,7 @@ def reconcile_tables(
     s3: Any,
     repair: bool = True,
     dry_run: bool = False,
-) -> dict[str, str]:
+) -> dict[str, Outcome]:
     """Create missing tables and repair drift that loses nothing; gives table → outcome.
 
     A table that lies in the warehouse (asked through `s3`, a boto3 client) and not in the catalog is entered into it
@@ -161,31 +162,30 @@ def reconcile_tables(
         else:
             if not dry_run:
                 session.run(ddl)
-            outcome[table] = "would be created" if dry_run else "created"
+            outcome[table] = created(dry_run)
     return outcome
 
 
-def _enter(session: GatewaySession, contract: Contract, table: str, ddl: str, act: bool) -> str:
+def _enter(session: GatewaySession, contract: Contract, table: str, ddl: str, act: bool) -> Outcome:
     """Make a table of the warehouse known to the catalog, which does not name it; gives the outcome."""
     what = "was in the warehouse and not in the catalog"
     if not act:
-        return f"drift: {what} (repair is off)"
+        return Outcome(State.DRIFT, drift=(what,), note="repair is off")
     session.run(f"CALL `{contract.lake.catalog}`.sys.repair('{contract.lake.database}.{table}')")
     rest = _reconcile(session, contract, table, ddl, act)
-    return f"repaired: {what}" + ("" if rest == "unchanged" else f"; {rest}")
+    return Outcome.of(rest.drift, (what, *rest.changes))
 
 
-def _reconcile(session: GatewaySession, contract: Contract, table: str, ddl: str, act: bool) -> str:
+def _reconcile(session: GatewaySession, contract: Contract, table: str, ddl: str, act: bool) -> Outcome:
     path = f"`{contract.lake.catalog}`.`{contract.lake.database}`.`{table}`"
     plan = plan_table(path, _wanted_shape(session, table, ddl), _shape(session, path))
     if plan.unchanged:
-        return "unchanged"
+        return UNCHANGED
     drift, repaired = list(plan.drift), list[str]()
     for statement, what in plan.repairs:
         failure = _try(session, statement) if act else "repair is off"
         (drift if failure else repaired).append(f"{what} ({failure})" if failure else what)
-    parts = ["drift: " + "; ".join(drift)] if drift else []
-    return "; ".join([*parts, "repaired: " + "; ".join(repaired)] if repaired else parts)
+    return Outcome.of(tuple(drift), tuple(repaired))
 
 
 def _try(session: GatewaySession, statement: str) -> str | None:

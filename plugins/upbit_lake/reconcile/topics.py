@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from upbit_lake.contract.model import Topic
+from upbit_lake.reconcile.outcome import Outcome, created
 
 ADMIN_TIMEOUT_S = 30.0
 
@@ -68,24 +69,20 @@ def plan_topic(wanted: Topic, found: FoundTopic | None, grow: bool = False) -> T
     return TopicPlan(wanted, settings=settings, grow_to=grow_to, drift=tuple(drift))
 
 
-def report(plan: TopicPlan, found: FoundTopic | None, acted: bool, dry_run: bool = False) -> str:
-    """The outcome of one topic in one line: created, unchanged, repaired or drift."""
-    if plan.unchanged:
-        return "unchanged"
+def topic_outcome(plan: TopicPlan, found: FoundTopic | None, acted: bool) -> Outcome:
+    """The outcome of one topic. `acted`: its plan was carried out."""
     if plan.create:
-        return "would be created" if dry_run else ("created" if acted else "drift: missing (repair is off)")
+        return created(dry_run=not acted)
     before = found.config if found else {}
     changes = [f"{key} was {before.get(key)}, the contract says {value}" for key, value in plan.settings.items()]
     if plan.grow_to and found:
         changes.append(f"{found.partitions} partitions, the contract says {plan.grow_to}")
-    if plan.drift or not acted:
-        return "drift: " + "; ".join([*plan.drift, *changes]) + (" (settings repaired)" if acted and changes else "")
-    return "repaired: " + "; ".join(changes)
+    return Outcome.of(plan.drift, tuple(changes)) if acted else Outcome.of((*plan.drift, *changes), ())
 
 
 def reconcile_topics(
     admin: Any, topics: Iterable[Topic], repair: bool = True, grow: bool = False, dry_run: bool = False
-) -> dict[str, str]:
+) -> dict[str, Outcome]:
     """Create missing topics and repair settings; gives topic → outcome.
 
     Args:
@@ -106,7 +103,7 @@ def reconcile_topics(
             _act(admin, plan)
         if acted and (plan.create or plan.grow_to):
             changing[topic.name] = plan.grow_to or 1
-        outcome[topic.name] = report(plan, found.get(topic.name), acted, dry_run)
+        outcome[topic.name] = topic_outcome(plan, found.get(topic.name), acted)
     if changing:
         wait_for_leaders(admin, changing)
     return outcome
@@ -202,7 +199,7 @@ def _result(future: Any, what: str, missing_ok: bool = False, present_ok: bool =
         code = error.args[0].code()
         if missing_ok and code == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return None
-        # Somebody created it since the look: that is what was wanted.
+        # It was created since the look: that is what was wanted.
         if present_ok and code == KafkaError.TOPIC_ALREADY_EXISTS:
             return None
         raise TopicError(f"{what}: {error.args[0].str()}") from None

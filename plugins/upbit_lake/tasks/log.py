@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+
+from upbit_lake.reconcile.outcome import UNCHANGED, Outcomes
 
 log = logging.getLogger(__name__)
 
 
-def tell(outcomes: Mapping[str, str]) -> str:
+def conclude_outcomes(outcomes: Outcomes) -> str:
     """Log each outcome on a line of its own; gives (and logs last) the summary."""
     for name, outcome in outcomes.items():
         log.info("%s: %s", name, outcome)
@@ -21,7 +22,7 @@ def conclude(line: str) -> str:
     return line
 
 
-def summary(outcomes: Mapping[str, str]) -> str:
+def summary(outcomes: Outcomes) -> str:
     """One line: `unchanged` when all are, else what is not."""
-    changed = {name: outcome for name, outcome in outcomes.items() if outcome != "unchanged"}
-    return "; ".join(f"{name} {outcome}" for name, outcome in changed.items()) if changed else "unchanged"
+    changed = {name: outcome for name, outcome in outcomes.items() if outcome != UNCHANGED}
+    return "; ".join(f"{name} {outcome}" for name, outcome in changed.items()) if changed else str(UNCHANGED)

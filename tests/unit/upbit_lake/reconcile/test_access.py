@@ -62,17 +62,17 @@ def test_what_is_missing_and_what_is_too_much_is_named(contract: Contract) -> No
     wanted = wanted_rights(contract)
     write = one(contract, "WRITE")
     reads = replace(contract, access={"ingester": replace(contract.access["ingester"], topics=frozenset({"read"}))})
-    told = differences(contract, (wanted - {write}) | {one(reads, "READ")})
-    assert str(told["ingester"]) == "may not write topic upbit-trade, may read topic upbit-trade"
-    assert not told["ingester"].new
-    assert {str(told[name]) for name in ("flink", "airflow", "reader")} == {""}
+    found = differences(contract, (wanted - {write}) | {one(reads, "READ")})
+    assert str(found["ingester"]) == "may not write topic upbit-trade, may read topic upbit-trade"
+    assert not found["ingester"].new
+    assert {str(found[name]) for name in ("flink", "airflow", "reader")} == {""}
 
 
 def test_a_principal_without_any_right_is_new_and_strangers_are_not_judged(contract: Contract) -> None:
     stranger = replace(contract, access={"ui": replace(contract.access["flink"], name="ui")})
-    told = differences(contract, wanted_rights(stranger))
-    assert set(told) == {"ingester", "flink", "airflow", "reader"}
-    assert all(difference.new and not difference.extra for difference in told.values())
+    found = differences(contract, wanted_rights(stranger))
+    assert set(found) == {"ingester", "flink", "airflow", "reader"}
+    assert all(difference.new and not difference.extra for difference in found.values())
 
 
 def test_an_unknown_operation_is_refused_by_its_principal(contract: Contract) -> None:

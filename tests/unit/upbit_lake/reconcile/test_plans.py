@@ -8,29 +8,31 @@ import pytest
 
 from upbit_lake.contract.model import Topic
 from upbit_lake.reconcile.buckets import BucketError, BucketState, state_of
+from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.tables import TableShape, parse_shape, plan_table
-from upbit_lake.reconcile.topics import FoundTopic, plan_topic, report
+from upbit_lake.reconcile.topics import FoundTopic, plan_topic, topic_outcome
 
 TOPIC = Topic(3, 3, {"retention.ms": "100", "min.insync.replicas": "2"}, "t")
 FOUND = FoundTopic("t", "id", 3, 3, {"retention.ms": "100", "min.insync.replicas": "2", "segment.ms": "7"})
 
 
 def test_a_topic_as_wanted_is_unchanged() -> None:
-    assert report(plan_topic(TOPIC, FOUND), FOUND, acted=False) == "unchanged"
+    assert topic_outcome(plan_topic(TOPIC, FOUND), FOUND, acted=True) == UNCHANGED
 
 
 def test_a_missing_topic_is_created() -> None:
     assert plan_topic(TOPIC, None).create
-    assert report(plan_topic(TOPIC, None), None, acted=True) == "created"
-    assert report(plan_topic(TOPIC, None), None, acted=False, dry_run=True) == "would be created"
+    assert topic_outcome(plan_topic(TOPIC, None), None, acted=True) == CREATED
+    assert topic_outcome(plan_topic(TOPIC, None), None, acted=False) == Outcome(State.WOULD_CREATE)
 
 
 def test_a_changed_setting_is_repaired() -> None:
     found = replace(FOUND, config={**FOUND.config, "retention.ms": "5"})
     plan = plan_topic(TOPIC, found)
     assert plan.settings == {"retention.ms": "100"}
-    assert report(plan, found, acted=True) == "repaired: retention.ms was 5, the contract says 100"
-    assert report(plan, found, acted=False).startswith("drift: retention.ms was 5")
+    what = "retention.ms was 5, the contract says 100"
+    assert topic_outcome(plan, found, acted=True) == Outcome(State.REPAIRED, (what,))
+    assert topic_outcome(plan, found, acted=False) == Outcome(State.DRIFT, drift=(what,))
 
 
 def test_partitions_grow_only_when_allowed_and_never_shrink() -> None:
@@ -43,10 +45,39 @@ def test_partitions_grow_only_when_allowed_and_never_shrink() -> None:
 
 def test_another_replication_is_drift() -> None:
     found = replace(FOUND, replication=1)
-    assert report(plan_topic(TOPIC, found), found, acted=True).startswith("drift: replication 1")
+    outcome = topic_outcome(plan_topic(TOPIC, found), found, acted=True)
+    assert outcome.state is State.DRIFT
+    assert outcome.drift[0].startswith("replication 1")
 
 
-def test_a_missing_bucket_is_told_from_a_foreign_one() -> None:
+def test_a_topic_can_be_repaired_and_still_differ() -> None:
+    found = replace(FOUND, replication=1, config={**FOUND.config, "retention.ms": "5"})
+    outcome = topic_outcome(plan_topic(TOPIC, found), found, acted=True)
+    assert (outcome.state, len(outcome.drift)) == (State.DRIFT, 1)
+    assert outcome.changes == ("retention.ms was 5, the contract says 100",)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (UNCHANGED, "unchanged"),
+        (
+            Outcome(State.UNCHANGED, note="RESTARTING: Flink is restarting it"),
+            "unchanged (RESTARTING: Flink is restarting it)",
+        ),
+        (CREATED, "created"),
+        (Outcome(State.CREATED, ("job a from b",)), "created: job a from b"),
+        (Outcome(State.WOULD_START), "would be started"),
+        (Outcome(State.REPAIRED, ("a", "b")), "repaired: a; b"),
+        (Outcome(State.DRIFT, drift=("a", "b"), note="repair is off"), "drift: a; b (repair is off)"),
+        (Outcome(State.DRIFT, ("c",), ("a",)), "drift: a; repaired: c"),
+    ],
+)
+def test_the_words_of_the_logs(outcome: Outcome, text: str) -> None:
+    assert str(outcome) == text
+
+
+def test_a_missing_bucket_is_not_taken_for_a_foreign_one() -> None:
     assert [state_of(status) for status in (200, 404, 403)] == [
         BucketState.PRESENT,
         BucketState.MISSING,

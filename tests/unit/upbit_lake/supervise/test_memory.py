@@ -6,6 +6,7 @@ import json
 
 from upbit_lake.engines.lake.files import Snapshot, parse_snapshot
 from upbit_lake.reconcile.first_rows import is_realtime, streams_without_rows
+from upbit_lake.reconcile.outcome import CREATED, UNCHANGED
 from upbit_lake.supervise.ingester import Memory as IngesterMemory
 from upbit_lake.supervise.ingester_health import Counters
 from upbit_lake.supervise.jobs import JobMemory, Memory, note_answer, note_restarts
@@ -58,5 +59,5 @@ def test_a_snapshot_file_is_read() -> None:
 
 
 def test_the_outcome_names_only_what_changed() -> None:
-    assert summary({"a": "unchanged", "b": "unchanged"}) == "unchanged"
-    assert summary({"a": "unchanged", "b": "created"}) == "b created"
+    assert summary({"a": UNCHANGED, "b": UNCHANGED}) == "unchanged"
+    assert summary({"a": UNCHANGED, "b": CREATED}) == "b created"
