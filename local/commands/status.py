@@ -22,7 +22,7 @@ from local.contract import Stream, read_jobs, read_streams
 from local.errors import PipelineError
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
-from local.parts import assembly
+from local.parts import assembly, control_database
 from local.parts.flink import get_json
 from local.parts.part import Part
 from local.processes.supervisor import Supervisor
@@ -31,7 +31,8 @@ Section = list[dict[str, Any]]
 
 
 def show(setting: Setting, console: Console, *, as_json: bool) -> int:
-    """Prints the state; returns 0 when all is healthy, else 3."""
+    """Prints the state; returns 0 when all is healthy, else 3. Raises PipelineError: see `control_database`."""
+    control_database.refuse_newer(setting)
     sections: dict[str, Callable[[], Section]] = {
         "processes": lambda: processes(setting),
         "streams": lambda: streams(setting),

@@ -115,6 +115,12 @@ class Places:
         return self.home / "credentials.json"
 
     @property
+    def dumps(self) -> Path:
+        """Where the control database is saved before an upgrade: beside the home, which `down --purge` removes."""
+        beside = self.home.with_name(f"{self.home.name}-dumps")
+        return beside if os.access(self.home.parent, os.W_OK) else self.home / "dumps"
+
+    @property
     def bootstrapped(self) -> Path:
         """Stamp: `bootstrap_pipeline` has succeeded once, so topics exist and the ingester may start early."""
         return self.run / "bootstrapped"

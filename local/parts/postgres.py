@@ -20,6 +20,7 @@ from local.errors import PipelineError, last_words
 from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
+from local.parts import control_database
 from local.parts.part import Part
 from local.software.self_install import made_by
 
@@ -42,7 +43,7 @@ def part(setting: Setting) -> Part:
         software=("local",),
         prepare=lambda: _initialise(setting),
         ready=lambda: _accepts(setting),
-        settle=lambda: _create_databases(setting),
+        settle=lambda: _settle(setting),
         user=UNPRIVILEGED if _is_root() else None,
         # SIGTERM would wait for clients: somebody's open psql would hold up a `down`.
         stop_signal="INT",
@@ -165,6 +166,11 @@ def _accepts(setting: Setting) -> bool:
             return True
     except psycopg.Error:
         return False
+
+
+def _settle(setting: Setting) -> None:
+    _create_databases(setting)
+    control_database.upgrade(setting, binaries_folder(setting.places) / "pg_dump")
 
 
 def _create_databases(setting: Setting) -> None:

@@ -24,7 +24,7 @@ from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import FlinkGateway
 from upbit_lake.engines.flink.jobmanager import FlinkRest
 from upbit_lake.engines.flink.session import BATCH, lake_session
-from upbit_lake.engines.postgres import connect
+from upbit_lake.state.schema import open_database
 
 
 def copied_contract(folder: Path, name: str, interval_s: int = 2) -> Contract:
@@ -60,7 +60,7 @@ def engines_of(home: Home, contract: Contract) -> Engines:
             aws_secret_access_key=settings.s3_secret_key,
             region_name=settings.s3_region,
         ),
-        db=connect(home.task_environment["AIRFLOW_CONN_PIPELINE_DB"]),
+        db=open_database(home.task_environment["AIRFLOW_CONN_PIPELINE_DB"]),
     )
 
 

@@ -19,11 +19,12 @@ from tests.harness.waiting import until
 from upbit_lake.contract.model import Budget
 from upbit_lake.engines.ingester.control import ControlError
 from upbit_lake.engines.ingester.supervisord import SupervisorControl
-from upbit_lake.engines.postgres import Connection, connect
+from upbit_lake.engines.postgres import Connection
 from upbit_lake.reconcile.ingester import ensure_running
 from upbit_lake.reconcile.outcome import UNCHANGED
 from upbit_lake.state import alarms
-from upbit_lake.state.verdicts import IngesterGap, VerdictStore
+from upbit_lake.state.ingester_gaps import IngesterGap, missing
+from upbit_lake.state.schema import open_database
 from upbit_lake.supervise.ingester import SUBJECT, Memory, supervise_ingester
 
 pytestmark = pytest.mark.engines
@@ -117,7 +118,7 @@ def _runs(made: Supervised) -> bool:
 
 @pytest.fixture
 def db(engines: Home) -> Iterator[Connection]:
-    with connect(engines.task_environment["AIRFLOW_CONN_PIPELINE_DB"]) as connection:
+    with open_database(engines.task_environment["AIRFLOW_CONN_PIPELINE_DB"]) as connection:
         yield connection
         alarms.close_alarm(connection, SUBJECT)
 
@@ -199,13 +200,12 @@ def gap(stream: str, cause: str, last_seen_ms: int, first_seen_ms: int = 0, **mo
 
 def test_what_the_ingester_missed_is_where_the_verification_finds_it(supervised: Supervised, db: Connection) -> None:
     db.execute("TRUNCATE ingester_gap")
-    store = VerdictStore(db)
 
     def missed(stream: str, *gaps: dict[str, Any]) -> list[IngesterGap]:
         supervised.report(*gaps)
         for _ in range(2):  # the second time nothing is new
             supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory())
-        return store.ingester_gaps(stream)
+        return missing(db, stream)
 
     opened, closed = gap("ticker", "silence", 1000), gap("ticker", "silence", 1000, 4000)
     assert missed("ticker", opened) == [IngesterGap("", 1000, None, "silence")]

@@ -29,7 +29,8 @@ from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.jobs import reconcile_job
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import reconcile_topics
-from upbit_lake.state.verdicts import Level, Status, Verdict, VerdictStore
+from upbit_lake.state.hours import closed
+from upbit_lake.state.verdicts import Level, Status, Verdict
 from upbit_lake.tasks import hourly
 from upbit_lake.verify.run import Verification, red_reasons
 
@@ -88,11 +89,11 @@ class Lake:
 
     def plan(self) -> Closing:
         state = read_lake(self.reader, self.engines.kafka, self.engines.contract, now())
-        return plan_closing(self.engines.contract, state, self.maintenance.store.closed())
+        return plan_closing(self.engines.contract, state, closed(self.engines.db))
 
     def verify(self, hour: Hour | None = None) -> list[Verdict]:
         engines = self.engines
-        return Verification(engines.contract, engines.settings, engines.kafka, self.maintenance.store).run(now(), hour)
+        return Verification(engines.contract, engines.settings, engines.kafka, engines.db).run(now(), hour)
 
     def flink(self, *statements: str) -> None:
         engines = self.engines
@@ -109,11 +110,9 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     with lake_session(made.gateway, made.contract, made.settings, NAME) as session:
         reconcile_database(session, made.contract)
         reconcile_tables(session, made.contract, made.settings, made.s3)
-    store = VerdictStore(made.db)
-    store.create_tables()
     # The engines are the session's: whatever another lake left behind is not ours.
     made.db.execute("TRUNCATE hour_state, verdict, coverage_window, coverage_gap, maintenance_run")
-    lake = Lake(made, Maintenance.connect(made.contract, made.settings, store), Hour.of(now() - timedelta(hours=6)))
+    lake = Lake(made, Maintenance.connect(made.contract, made.settings, made.db), Hour.of(now() - timedelta(hours=6)))
     reconcile_job(made, made.contract.jobs["trade"])
     sender = Sender(engines)
     for burst in range(BURSTS):

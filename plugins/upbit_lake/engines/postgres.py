@@ -1,36 +1,45 @@
-"""The control plane's own tables in PostgreSQL's database `pipeline`: leases, alarms, job runs."""
+"""PostgreSQL's database `pipeline`, where the control plane keeps what outlives a run: its connection, its statements.
+
+Each statement is a file below `sql/postgres`; values are always parameters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from upbit_lake.contract.model import CONTRACT_FILE
 
-SQL = CONTRACT_FILE.parent / "sql" / "control"
-# Any constant of our own: two connections must not create the same tables at once.
-SCHEMA_LOCK = 0x75706269
+SQL = CONTRACT_FILE.parent / "sql" / "postgres"
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
 
 
 def connect(dsn: str) -> Connection:
-    """Open the database `pipeline` (autocommit) with its schema in place; raises psycopg.OperationalError."""
-    connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row, connect_timeout=10)
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
-        connection.execute(_text("schema"))
-    return connection
+    """Open the database (autocommit), whatever is in it; raises psycopg.OperationalError."""
+    return psycopg.connect(dsn, autocommit=True, row_factory=dict_row, connect_timeout=10)
 
 
-def query(connection: Connection, name: str, values: Mapping[str, Any]) -> list[Row]:
-    """Run `sql/control/<name>.sql` and give its rows (none for a statement without a result)."""
+def query(connection: Connection, name: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+    """Run `sql/postgres/<name>.sql` and give its rows (none for a statement without a result)."""
     cursor = connection.execute(_text(name), values)
     return cursor.fetchall() if cursor.description else []
+
+
+def query_each(connection: Connection, name: str, values: Iterable[Mapping[str, Any]]) -> None:
+    """Run `sql/postgres/<name>.sql` once for each of `values`, all of them in one transaction."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(_text(name), list(values))
+
+
+def as_json(value: Any) -> Jsonb:
+    """The parameter for a column of type jsonb."""
+    return Jsonb(value)
 
 
 def _text(name: str) -> str:

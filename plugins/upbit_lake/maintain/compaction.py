@@ -22,10 +22,11 @@ from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.flink.slots import BatchYieldsError, await_slot, disturbed, streaming_jobs
 from upbit_lake.engines.lake.process import LakeQueryError
 from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour, PartitionState, work_list
 from upbit_lake.hours.partitions import CANDLES, LakeState, hour_filter, read_partitions, verify_sql, version
 from upbit_lake.jobs.start import pipeline_name
-from upbit_lake.state.verdicts import VerdictStore
+from upbit_lake.state.hours import set_closed
 from upbit_lake.verify.structural import Row, file_problem, is_changed, read_snapshots
 
 log = logging.getLogger(__name__)
@@ -91,10 +92,10 @@ class Maintenance:
     gateway: FlinkGateway
     rest: FlinkRest
     reader: LakeReader
-    store: VerdictStore
+    db: Connection
 
     @classmethod
-    def connect(cls, contract: Contract, settings: Settings, store: VerdictStore) -> Maintenance:
+    def connect(cls, contract: Contract, settings: Settings, db: Connection) -> Maintenance:
         """Clients for `settings`; nothing is contacted yet."""
         return cls(
             contract,
@@ -102,7 +103,7 @@ class Maintenance:
             FlinkGateway(settings.flink_gateway_url),
             FlinkRest(settings.flink_rest_url),
             LakeReader.connect(contract, settings),
-            store,
+            db,
         )
 
     @property
@@ -161,7 +162,7 @@ class Maintenance:
         if candles:
             await_slot(self.rest, self.job_names, SLOT_WAIT_S)
             self._exact_candles(session, candles)
-        self.store.set_closed(done.states, now)
+        set_closed(self.db, done.states, now)
         return done
 
     def run(self, session: GatewaySession, file: str, values: Mapping[str, str]) -> list[dict[str, Any]]:

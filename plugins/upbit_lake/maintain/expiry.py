@@ -13,6 +13,7 @@ from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.flink.slots import await_slot
 from upbit_lake.hours.partitions import verify_sql
 from upbit_lake.maintain.compaction import SLOT_WAIT_S, Maintenance
+from upbit_lake.state.maintenance_runs import last_run, set_run
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def expire_snapshots(maintenance: Maintenance, retention: timedelta, now: dateti
 
 def clean_daily(maintenance: Maintenance, now: datetime) -> list[str]:
     """Once a day: drop partitions past their table's retention, remove orphan files. Nothing when it is not due."""
-    if not is_due(maintenance.store.last_run(ORPHANS), now):
+    if not is_due(last_run(maintenance.db, ORPHANS), now):
         return []
     contract = maintenance.contract
     await_slot(maintenance.rest, maintenance.job_names, SLOT_WAIT_S)
@@ -86,7 +87,7 @@ def clean_daily(maintenance: Maintenance, now: datetime) -> list[str]:
             lines.append(f"{name}: {_first(rows)}")
         rows = maintenance.run(session, "remove_orphan_files", {"OLDER_THAN": (now - DAILY).strftime(MOMENT)})
         lines.append(f"orphan files removed: {_first(rows)}")
-    maintenance.store.set_run(ORPHANS, now)
+    set_run(maintenance.db, ORPHANS, now)
     for line in lines:
         log.info("%s", line)
     return lines

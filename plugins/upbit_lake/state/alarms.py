@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 def open_alarm(db: Connection, subject: str, text: str) -> bool:
     """Open an alarm for `subject` unless one is open; True (and an ERROR in the log) when it is a new incident."""
-    new = bool(query(db, "open_alarm", {"subject": subject, "text": text}))
+    new = bool(query(db, "alarms/open", {"subject": subject, "text": text}))
     if new:
         log.error("ALARM %s: %s", subject, text)
     return new
@@ -19,7 +19,7 @@ def open_alarm(db: Connection, subject: str, text: str) -> bool:
 
 def close_alarm(db: Connection, subject: str) -> bool:
     """Close the open alarm of `subject`; True when there was one."""
-    closed = bool(query(db, "close_alarm", {"subject": subject}))
+    closed = bool(query(db, "alarms/close", {"subject": subject}))
     if closed:
         log.info("alarm closed: %s", subject)
     return closed
@@ -35,4 +35,4 @@ def settle(db: Connection, subject: str, problem: str | None) -> None:
 
 def open_alarms(db: Connection) -> list[Row]:
     """The open alarms, oldest first: subject, text, opened_at."""
-    return query(db, "open_alarms", {})
+    return query(db, "alarms/still_open")

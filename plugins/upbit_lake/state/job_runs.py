@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from psycopg.types.json import Jsonb
-
-from upbit_lake.engines.postgres import Connection, query
+from upbit_lake.engines.postgres import Connection, as_json, query
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,21 @@ class JobRun:
 
 def remember(db: Connection, run: JobRun) -> None:
     """Record a run; the same job id again updates what is known of it."""
-    values = vars(run) | {"topic_ids": Jsonb(dict(run.topic_ids)), "table_ids": Jsonb(dict(run.table_ids))}
-    query(db, "remember_job_run", values)
+    values = vars(run) | {"topic_ids": as_json(dict(run.topic_ids)), "table_ids": as_json(dict(run.table_ids))}
+    query(db, "job_runs/remember", values)
 
 
 def forget(db: Connection, job_id: str) -> None:
     """Forget a run."""
-    query(db, "forget_job_run", {"job_id": job_id})
+    query(db, "job_runs/forget", {"job_id": job_id})
 
 
 def bootstrapped(db: Connection) -> bool:
     """True once a job has run: before the first bootstrap there is nothing to supervise, close or verify."""
-    return bool(query(db, "bootstrapped", {})[0]["bootstrapped"])
+    return bool(query(db, "job_runs/bootstrapped")[0]["bootstrapped"])
 
 
 def runs_of(db: Connection, name: str) -> list[JobRun]:
     """The runs of logical job `name`, newest first."""
     fields = JobRun.__dataclass_fields__
-    return [JobRun(**{key: row[key] for key in fields}) for row in query(db, "job_runs", {"name": name})]
+    return [JobRun(**{key: row[key] for key in fields}) for row in query(db, "job_runs/of_job", {"name": name})]

@@ -23,14 +23,14 @@ class LeaseHeldError(RuntimeError):
 
 def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
     """Take or renew lease `name` for `seconds`; raises LeaseHeldError when another owner holds it."""
-    if query(db, "acquire_lease", {"name": name, "owner": owner, "seconds": seconds}):
+    if query(db, "leases/acquire", {"name": name, "owner": owner, "seconds": seconds}):
         return
     raise LeaseHeldError(holder(db, name, owner) or f"{name} was being changed by another run")
 
 
 def holder(db: Connection, name: str, owner: str) -> str:
     """Who other than `owner` holds lease `name`, in words; "" when nobody does."""
-    held = [row for row in query(db, "lease_holder", {"name": name}) if row["owner"] != owner]
+    held = [row for row in query(db, "leases/holder", {"name": name}) if row["owner"] != owner]
     return f"{name} is being changed by {held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else ""
 
 
@@ -56,4 +56,4 @@ def acquire_within(
 
 def release(db: Connection, name: str, owner: str) -> None:
     """Give lease `name` back; nothing happens when it is not ours."""
-    query(db, "release_lease", {"name": name, "owner": owner})
+    query(db, "leases/release", {"name": name, "owner": owner})

@@ -10,7 +10,7 @@ from typing import Any
 
 from upbit_lake.contract.model import Budget
 from upbit_lake.engines.ingester.control import ControlError, IngesterControl
-from upbit_lake.engines.ingester.probe import observe
+from upbit_lake.engines.ingester.probe import observe, reported_gaps
 from upbit_lake.engines.postgres import Connection
 from upbit_lake.reconcile.ingester import wait_live
 from upbit_lake.state import alarms, ingester_gaps
@@ -81,7 +81,9 @@ def supervise_ingester(
         return _restart_within_budget(control, url, bounds, db, memory, judgement, clock())
     if judgement.verdict is Verdict.WAITING:
         return Outcome(f"waiting: {judgement.reason}")
-    ingester_gaps.take_over(db, url)
+    reported = reported_gaps(url)
+    if reported is not None:
+        ingester_gaps.save(db, reported)
     # What is wrong around a healthy ingester is an alarm, never a reason to restart it.
     alarms.settle(db, SUBJECT, judgement.reason if judgement.verdict is Verdict.ALARM else None)
     return Outcome(f"{judgement.verdict}: {judgement.reason}")

@@ -11,7 +11,8 @@ from upbit_lake.contract.settings import Settings, load_settings
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import FlinkGateway
 from upbit_lake.engines.flink.jobmanager import FlinkRest
-from upbit_lake.engines.postgres import Connection, connect
+from upbit_lake.engines.postgres import Connection
+from upbit_lake.state.schema import open_database as open_control_database
 
 KAFKA_CONNECTION = "kafka_default"
 S3_CONNECTION = "s3_default"
@@ -45,8 +46,8 @@ def database_dsn() -> str:
 
 @contextmanager
 def open_database() -> Iterator[Connection]:
-    """The database `pipeline`, closed at the end."""
-    connection = connect(database_dsn())
+    """The control database, closed at the end; raises SchemaError when its schema is not this code's."""
+    connection = open_control_database(database_dsn())
     try:
         yield connection
     finally:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from upbit_lake.engines.flink.slots import BatchYieldsError
-from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import read_lake
 from upbit_lake.maintain.compaction import CloseError, CompactionError, Maintenance, plan_closing
 from upbit_lake.maintain.expiry import clean_daily, expire_snapshots, parse_retention
 from upbit_lake.state.alarms import close_alarm, open_alarm
+from upbit_lake.state.hours import closed
 from upbit_lake.state.job_runs import bootstrapped
-from upbit_lake.state.verdicts import VerdictStore
+from upbit_lake.state.verdicts import read_verdicts
 from upbit_lake.tasks.connections import contract_and_settings, kafka_admin, open_database
 from upbit_lake.tasks.log import conclude
 from upbit_lake.tasks.supervision import NOT_BOOTSTRAPPED
@@ -28,13 +28,13 @@ def close_hours() -> bool:
     """Close the hours of the list; True when there were any. Fails when a promise is broken or an engine fails."""
     from airflow.sdk.exceptions import AirflowFailException
 
-    with _maintenance() as (maintenance, db):
-        if not bootstrapped(db):
+    with _maintenance() as maintenance:
+        if not bootstrapped(maintenance.db):
             conclude(NOTHING_YET)
             return False
         now = datetime.now(UTC)
         state = read_lake(maintenance.reader, kafka_admin(), maintenance.contract, now)
-        closing = plan_closing(maintenance.contract, state, maintenance.store.closed())
+        closing = plan_closing(maintenance.contract, state, closed(maintenance.db))
         try:
             lines = maintenance.close_hours(closing, now)
         except BatchYieldsError as reason:
@@ -52,8 +52,8 @@ def close_hours() -> bool:
 
 def expire(snapshot_retention: str) -> str:
     """Expire snapshots older than `snapshot_retention` (empty = the contract's), and clean once a day."""
-    with _maintenance() as (maintenance, db):
-        if not bootstrapped(db):
+    with _maintenance() as maintenance:
+        if not bootstrapped(maintenance.db):
             return conclude(NOTHING_YET)
         now = datetime.now(UTC)
         hours = timedelta(hours=maintenance.contract.hours.snapshot_retention_h)
@@ -74,12 +74,11 @@ def verify_hours(hour: str) -> str:
     with open_database() as db:
         if not bootstrapped(db):
             return conclude(NOTHING_YET)
-        store = _store(db)
-        verdicts = Verification(contract, settings, kafka_admin(), store).run(datetime.now(UTC), only)
+        verdicts = Verification(contract, settings, kafka_admin(), db).run(datetime.now(UTC), only)
         red = red_reasons(verdicts)
         if red:
             open_alarm(db, RED_ALARM, red)
-        elif not any(verdict.status == "red" for verdict in store.verdicts()):
+        elif not any(verdict.status == "red" for verdict in read_verdicts(db)):
             close_alarm(db, RED_ALARM)
     problem = red or absent(only, verdicts)
     if problem:
@@ -88,13 +87,7 @@ def verify_hours(hour: str) -> str:
 
 
 @contextmanager
-def _maintenance() -> Iterator[tuple[Maintenance, Connection]]:
+def _maintenance() -> Iterator[Maintenance]:
     contract, settings = contract_and_settings()
     with open_database() as db:
-        yield Maintenance.connect(contract, settings, _store(db)), db
-
-
-def _store(db: Connection) -> VerdictStore:
-    store = VerdictStore(db)
-    store.create_tables()
-    return store
+        yield Maintenance.connect(contract, settings, db)

@@ -15,9 +15,10 @@ from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters
 from upbit_lake.engines.kafka.offsets import TopicOffsets
 from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour, PartitionState, neighbours
 from upbit_lake.hours.partitions import LakeState
-from upbit_lake.state.verdicts import Gap, VerdictStore, Window
+from upbit_lake.state.audits import Gap, Window, read_gaps, read_windows, save_audit
 from upbit_lake.verify.coverage import (
     BAD,
     LOG_EXPIRED,
@@ -73,7 +74,7 @@ class Auditor:
         contract: Contract,
         table: str,
         reader: LakeReader,
-        store: VerdictStore,
+        db: Connection,
         kafka: KafkaLogin,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -85,7 +86,7 @@ class Auditor:
         self._columns: TableColumns = table_columns(contract, table)
         self._keys = LakeKeys(contract, table, reader)
         self._offsets = LakeOffsets(contract, table, reader)
-        self._store = store
+        self._db = db
         self._kafka = kafka
         self._clock = clock
         self._sleep = sleep
@@ -97,9 +98,9 @@ class Auditor:
             LakeQueryError, KafkaAnswerError: lake or Kafka do not answer; nothing is remembered.
         """
         topic = state.topics[self._topic]
-        windows = self._store.windows(self._topic)
+        windows = read_windows(self._db, self._topic)
         before = audited_to(windows, topic.topic_id)
-        open_gaps = self._store.gaps(self._topic)
+        open_gaps = read_gaps(self._db, self._topic)
         began_ms = self._began_ms(topic, windows)
         added = [
             Window(self._topic, topic.topic_id, r.partition, r.start, r.end, began_ms, state.now)
@@ -129,7 +130,7 @@ class Auditor:
         # Merged apart, so that a gap is fresh or not as a whole.
         fresh = merge_gaps(under_way)
         merged = [*merge_gaps(gaps), *fresh]
-        self._store.save_audit(self._topic, added, merged, state.now)
+        save_audit(self._db, self._topic, added, merged, state.now)
         count = sum(window.end - window.start for window in added)
         log.info("%s: %d offsets audited, %d records of gaps read", self._topic, count, _size(readable))
         return Audit(merged, audited, {h: {n: e for n, (_, e) in t.items()} for h, t in targets.items()}, fresh)

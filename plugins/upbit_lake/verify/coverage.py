@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from upbit_lake.engines.kafka.offsets import TopicOffsets
 from upbit_lake.hours.hour import Hour
-from upbit_lake.state.verdicts import Gap, Level, Status, Verdict, Window
+from upbit_lake.state.audits import Gap, Window
+from upbit_lake.state.verdicts import Level, Status, Verdict
 
 LOSS = "loss"
 BAD = "bad"

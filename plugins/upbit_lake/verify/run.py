@@ -11,12 +11,15 @@ from typing import Any
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour, PartitionState, is_expired, updated_at, work_list
 from upbit_lake.hours.partitions import CANDLES, LakeState, read_lake
-from upbit_lake.state.ingester_gaps import with_gaps
-from upbit_lake.state.verdicts import Level, Status, Verdict, VerdictStore
+from upbit_lake.state.hours import Key, set_verified, verified
+from upbit_lake.state.ingester_gaps import missing
+from upbit_lake.state.verdicts import Level, Status, Verdict, read_verdicts, save_verdicts
 from upbit_lake.verify.audit import Auditor
 from upbit_lake.verify.coverage import judge_coverage, pending_offsets
+from upbit_lake.verify.gaps_named import with_gaps
 from upbit_lake.verify.structural import read_snapshots, structural_verdict
 
 log = logging.getLogger(__name__)
@@ -36,26 +39,30 @@ class Work:
         return [state.hour for state in self.states if state.table == table]
 
 
-def plan_work(contract: Contract, state: LakeState, store: VerdictStore, only: Hour | None, limit: int) -> Work:
+def plan_work(
+    contract: Contract,
+    state: LakeState,
+    verified: Mapping[Key, str],
+    verdicts: Iterable[Verdict],
+    only: Hour | None,
+    limit: int,
+) -> Work:
     """All closed hours that changed since they were verified, oldest first, and those whose verdict was red or late.
 
-    `only` names one hour instead, whatever was verified before.
+    `only` names one hour instead, whatever was verified before. `verified`: the fingerprints that hours had then.
     """
     every = [item for items in state.states.values() for item in items]
-    verified = store.verified()
     gone = gone_hours(contract, state, verified)
     if only is not None:
         return Work([item for item in every if item.hour == only], [item for item in gone if item[1] == only])
     changed = work_list(every, verified, state.is_closed, limit)
-    open_hours = {(v.table, v.hour) for v in store.verdicts() if v.status in (Status.RED, Status.LATE)}
+    open_hours = {(v.table, v.hour) for v in verdicts if v.status in (Status.RED, Status.LATE)}
     again = [item for item in every if (item.table, item.hour) in open_hours and state.is_closed(item)]
     picked = {(item.table, item.hour): item for item in [*changed, *again[: limit * len(contract.tables)]]}
     return Work(list(picked.values()), gone)
 
 
-def gone_hours(
-    contract: Contract, state: LakeState, verified: Mapping[tuple[str, Hour], str]
-) -> list[tuple[str, Hour]]:
+def gone_hours(contract: Contract, state: LakeState, verified: Mapping[Key, str]) -> list[tuple[str, Hour]]:
     """Hours that were verified once and are no longer in the lake.
 
     An hour that never was there proves nothing: trades come by REST too, tickers and books do not.
@@ -88,12 +95,12 @@ class Verification:
     """Both levels on the pipeline's lake."""
 
     def __init__(
-        self, contract: Contract, settings: Settings, admin: Any, store: VerdictStore, reader: LakeReader | None = None
+        self, contract: Contract, settings: Settings, admin: Any, db: Connection, reader: LakeReader | None = None
     ) -> None:
         self._contract = contract
         self._settings = settings
         self._admin = admin
-        self._store = store
+        self._db = db
         self._reader = reader or LakeReader.connect(contract, settings)
 
     def run(self, now: datetime, only: Hour | None = None) -> list[Verdict]:
@@ -103,11 +110,12 @@ class Verification:
             LakeQueryError, KafkaAnswerError: an engine does not answer; the next run repeats what is left.
         """
         state = read_lake(self._reader, self._admin, self._contract, now)
-        work = plan_work(self._contract, state, self._store, only, self._contract.hours.per_run)
+        known, before = verified(self._db), read_verdicts(self._db)
+        work = plan_work(self._contract, state, known, before, only, self._contract.hours.per_run)
         log.info("%d hours of tables to verify", len(work.states))
         verdicts = [*self._structural(state, work), *self._coverage(state, work)]
-        self._store.save(verdicts, now)
-        self._store.set_verified(work.states, now)
+        save_verdicts(self._db, verdicts, now)
+        set_verified(self._db, work.states, now)
         return verdicts
 
     def _structural(self, state: LakeState, work: Work) -> list[Verdict]:
@@ -115,9 +123,9 @@ class Verification:
             Verdict(Level.STRUCTURAL, table, hour, Status.RED, f"{table} {hour}: the hour is not in the lake")
             for table, hour in work.gone
         ]
-        gaps = {stream.table: self._store.ingester_gaps(name) for name, stream in self._contract.streams.items()}
+        gaps = {stream.table: missing(self._db, name) for name, stream in self._contract.streams.items()}
         snapshots = read_snapshots(self._reader, self._contract) if work.states else {}
-        most = {(v.table, v.hour): v.details.get(MOST_ROWS, 0) for v in self._store.verdicts(Level.STRUCTURAL)}
+        most = {(v.table, v.hour): v.details.get(MOST_ROWS, 0) for v in read_verdicts(self._db, Level.STRUCTURAL)}
         for item in work.states:
             partial = self._is_partial(state, item.table, item.hour)
             found = structural_verdict(self._reader, self._contract, item.table, item.hour, snapshots, partial)
@@ -135,7 +143,7 @@ class Verification:
         return verdicts
 
     def _coverage_of(self, state: LakeState, table: str, hours: Sequence[Hour]) -> list[Verdict]:
-        auditor = Auditor(self._contract, table, self._reader, self._store, self._settings.kafka)
+        auditor = Auditor(self._contract, table, self._reader, self._db, self._settings.kafka)
         audit = auditor.audit(state, hours)
         touched = {hour for gap in audit.gaps for hour in (gap.first_hour, gap.last_hour)}
         verdicts = []

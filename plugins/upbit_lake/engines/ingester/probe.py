@@ -1,13 +1,16 @@
-"""Asks the ingester how it is: its supervisor, its `/livez` and its counters."""
+"""Asks the ingester how it is: its supervisor, its `/livez`, its counters and the gaps that it knows of."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
 import requests
 
 from upbit_lake.engines.ingester.control import IngesterControl
 from upbit_lake.supervise.ingester_health import Counters, Observation, parse_counters
+
+log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 5.0
 
@@ -37,3 +40,13 @@ def counters(url: str) -> Counters | None:
         if answer.status_code == 200:
             return parse_counters(answer.text)
     return None
+
+
+def reported_gaps(url: str) -> str | None:
+    """The JSON array of the gaps that the ingester knows of, or None when it does not answer."""
+    try:
+        answer = requests.get(f"{url}/gaps", timeout=PROBE_TIMEOUT_S)
+    except requests.RequestException as error:
+        log.warning("the ingester's gaps: %s", error)
+        return None
+    return answer.text if answer.status_code == 200 else None

@@ -52,3 +52,12 @@ def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     with pytest.raises(PipelineError, match="belongs to somebody else"):
         make_private_folder(tmp_path / "link")
+
+
+def test_dumps_lie_beside_a_home_whose_folder_may_be_written_and_else_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path, tmp_path, tmp_path / "home")
+    assert places.dumps == tmp_path / "home-dumps"
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+    assert places.dumps == tmp_path / "home" / "dumps"

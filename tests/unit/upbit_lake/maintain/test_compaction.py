@@ -69,15 +69,16 @@ class Steps(Maintenance):
     def _exact_candles(self, session: Any, hours: Any) -> None:  # noqa: ARG002
         self.done.append("candles")
 
-    def set_closed(self, states: list[PartitionState], now: datetime) -> None:  # noqa: ARG002
-        self.done += [f"closed {item.table} {item.hour}" for item in states]
-
 
 @pytest.fixture
 def steps(contract: Any, monkeypatch: pytest.MonkeyPatch) -> Steps:
     made = Steps(contract, *[None] * 5)  # type: ignore[arg-type]
-    object.__setattr__(made, "store", made)
     Steps.done, Steps.faults = [], {}
+
+    def set_closed(_: object, states: list[PartitionState], __: datetime) -> None:
+        made.done += [f"closed {item.table} {item.hour}" for item in states]
+
+    monkeypatch.setattr(compaction, "set_closed", set_closed)
     monkeypatch.setattr(compaction, "streaming_jobs", lambda *_: {})
     monkeypatch.setattr(compaction, "lake_session", lambda *_: nullcontext())
     monkeypatch.setattr(compaction, "await_slot", lambda *_: made.done.append("await"))

@@ -13,9 +13,11 @@ import pytest
 from upbit_lake.contract.columns import table_columns
 from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.kafka.offsets import PartitionOffsets, TopicOffsets, source_ended
+from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour, PartitionState
 from upbit_lake.hours.partitions import LakeState
-from upbit_lake.state.verdicts import Gap, Status, VerdictStore, Window
+from upbit_lake.state.audits import Gap, Window
+from upbit_lake.state.verdicts import Status
 from upbit_lake.verify import audit
 from upbit_lake.verify.coverage import (
     BAD,
@@ -203,22 +205,6 @@ def test_missing_offsets_are_found_in_the_lake(lake: Any, contract: Any) -> None
     assert found == [Range(0, 1, 2), Range(0, 3, 5), Range(0, 7, 8)]
 
 
-class Store:
-    """No window was audited before; `gaps` are the open ones."""
-
-    def __init__(self) -> None:
-        self.open: list[Gap] = []
-
-    def windows(self, topic: str) -> list[Window]:  # noqa: ARG002
-        return []
-
-    def gaps(self, topic: str) -> list[Gap]:  # noqa: ARG002
-        return self.open
-
-    def save_audit(self, topic: str, windows: Any, gaps: Any, now: Any) -> None:  # noqa: ARG002
-        self.open = gaps
-
-
 def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     lake: Any, contract: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,11 +215,20 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     def read(_kafka: KafkaLogin, _topic: str, ranges: Sequence[Range]) -> Iterator[Record]:
         return (records[n] for wanted in ranges for n in range(wanted.start, wanted.end))
 
+    # No window was audited before; what one audit saves is open in the next.
+    open_gaps: list[Gap] = []
+
+    def save(_db: Connection, _topic: str, _windows: Sequence[Window], gaps: Sequence[Gap], _now: datetime) -> None:
+        open_gaps[:] = gaps
+
     monkeypatch.setattr(audit, "read_records", read)
+    monkeypatch.setattr(audit, "read_windows", lambda *_: [])
+    monkeypatch.setattr(audit, "read_gaps", lambda *_: list(open_gaps))
+    monkeypatch.setattr(audit, "save_audit", save)
     moments = iter(range(0, 1000, 100))
-    store = cast(VerdictStore, Store())
+    db = cast(Connection, object())
     auditor = audit.Auditor(
-        contract, "trade", lake.reader, store, KafkaLogin(""), clock=lambda: next(moments), sleep=lambda _: None
+        contract, "trade", lake.reader, db, KafkaLogin(""), clock=lambda: next(moments), sleep=lambda _: None
     )
     states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}
     state = LakeState(states, {}, {"upbit-trade": topic((0, 4, 4))}, None, datetime.now(UTC), 120)

@@ -1,7 +1,7 @@
--- What the maintenance and the verification remember (PostgreSQL, database `pipeline`). Each statement may run again.
+-- What the maintenance and the verification remember: as commit 8afb9c2 made it, never changed.
 
 -- The fingerprint of a partition after its hour was closed, and after it was verified.
-CREATE TABLE IF NOT EXISTS hour_state (
+CREATE TABLE hour_state (
   table_name text NOT NULL,
   dt text NOT NULL,
   hh text NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS hour_state (
 );
 
 -- The newest verdict of a level on an hour of a table. level: structural, coverage.
-CREATE TABLE IF NOT EXISTS verdict (
+CREATE TABLE verdict (
   level text NOT NULL,
   table_name text NOT NULL,
   dt text NOT NULL,
@@ -24,11 +24,11 @@ CREATE TABLE IF NOT EXISTS verdict (
   at timestamptz NOT NULL,
   PRIMARY KEY (level, table_name, dt, hh)
 );
-CREATE INDEX IF NOT EXISTS verdict_at ON verdict (at DESC);
+CREATE INDEX verdict_at ON verdict (at DESC);
 
 -- Offsets [from_offset, to_offset) that were audited. A recreated topic has another topic_id and starts again.
 -- began_ms: receive time of the topic's first record; rows received earlier belong to an older topic of that name.
-CREATE TABLE IF NOT EXISTS coverage_window (
+CREATE TABLE coverage_window (
   topic text NOT NULL,
   topic_id text NOT NULL,
   kafka_partition integer NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS coverage_window (
 
 -- Audited offsets that are not accounted for. kind: loss (record seen in Kafka, its key not in the lake), bad (cannot be
 -- stored, sent to the dead letters, not yet there), log_expired (Kafka no longer has it).
-CREATE TABLE IF NOT EXISTS coverage_gap (
+CREATE TABLE coverage_gap (
   topic text NOT NULL,
   topic_id text NOT NULL,
   kafka_partition integer NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS coverage_gap (
 );
 
 -- When a piece of maintenance that is due once a day was last done.
-CREATE TABLE IF NOT EXISTS maintenance_run (
+CREATE TABLE maintenance_run (
   name text PRIMARY KEY,
   at timestamptz NOT NULL
 );

@@ -3,8 +3,9 @@
 import pytest
 
 from upbit_lake.hours.hour import Hour
-from upbit_lake.state.ingester_gaps import with_gaps
-from upbit_lake.state.verdicts import IngesterGap, Level, Status, Verdict
+from upbit_lake.state.ingester_gaps import IngesterGap
+from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.verify.gaps_named import with_gaps
 
 HOUR = Hour("2026-11-23", "09")
 START, END = HOUR.start_ms, HOUR.end_ms

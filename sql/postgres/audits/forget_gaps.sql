@@ -1,0 +1,1 @@
+DELETE FROM coverage_gap WHERE topic = %(topic)s

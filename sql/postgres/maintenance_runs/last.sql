@@ -1,0 +1,1 @@
+SELECT at FROM maintenance_run WHERE name = %(name)s

@@ -1,0 +1,2 @@
+INSERT INTO schema_version (version, name) VALUES (%(version)s, %(name)s)
+ON CONFLICT (version) DO NOTHING

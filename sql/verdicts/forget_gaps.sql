@@ -1,1 +1,0 @@
-DELETE FROM coverage_gap WHERE topic = %s;

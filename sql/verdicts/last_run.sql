@@ -1,1 +1,0 @@
-SELECT at FROM maintenance_run WHERE name = %s;

@@ -1,3 +1,0 @@
-INSERT INTO hour_state (table_name, dt, hh, closed_fingerprint, closed_at) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (table_name, dt, hh)
-DO UPDATE SET closed_fingerprint = excluded.closed_fingerprint, closed_at = excluded.closed_at;
