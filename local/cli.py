@@ -50,10 +50,9 @@ def _status(places: Places, options: argparse.Namespace, console: Console) -> in
 
 
 def _query(places: Places, options: argparse.Namespace, _: Console) -> int:
-    from local.commands.query import command
+    from local.commands.query import print_rows
 
-    arguments, environment = command(_setting(places), "--format", options.format, options.sql)
-    os.execve(arguments[0], arguments, environment)
+    print_rows(_setting(places), options.sql, options.format)
 
 
 def _sql(places: Places, options: argparse.Namespace, _: Console) -> int:

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
-import subprocess
-import sys
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from local.errors import PipelineError, last_words
+from local import door
+from local.errors import PipelineError
 from local.home.places import Places
-
-# The control plane's reader needs the standard library only, so it can judge before anything is installed.
-_JUDGE = """
-import sys
-from upbit_lake.contract.model import ContractError, load_contract
-try:
-    load_contract()
-except ContractError as error:
-    sys.exit(str(error))
-"""
 
 
 @dataclass(frozen=True)
@@ -37,11 +25,12 @@ class Stream:
 
 def refuse_broken(places: Places) -> None:
     """Raises PipelineError naming the key when pipeline.toml is not what every part can read."""
-    environment = {**os.environ, "PYTHONPATH": str(places.repository / "plugins")}
-    done = subprocess.run([sys.executable, "-c", _JUDGE], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    try:
+        # It needs the standard library only, so it judges before anything is installed.
+        door.bare(places).ask("contract")
+    except PipelineError as error:
         where = f"{places.repository / 'pipeline.toml'}: "
-        raise PipelineError(where + last_words(done).removeprefix(where))
+        raise PipelineError(where + str(error).removeprefix(where)) from None
 
 
 def read_streams(path: Path) -> list[Stream]:

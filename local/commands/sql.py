@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import NoReturn
 
-from local.errors import PipelineError, last_words
+from local import door
+from local.errors import PipelineError
 from local.home.environment import for_parts
 from local.home.setting import Setting
 from local.processes.supervisor import make_private_folder, write_private
@@ -18,24 +18,18 @@ def open_client(setting: Setting, arguments: list[str]) -> NoReturn:
     if not places.bootstrapped.exists():
         raise PipelineError(f"{places.home} holds no lake yet: run ./pipeline up")
     make_private_folder(places.short_run)
-    environment = {
-        **for_parts(os.environ),
-        **setting.service_environment,
-        "PYTHONPATH": str(places.repository / "plugins"),
-        # It draws on the user's terminal.
-        "TERM": os.environ.get("TERM", "dumb"),
-    }
-    done = subprocess.run(
-        [str(places.python("airflow")), "-m", "upbit_lake.engines.flink.sql_client"],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise PipelineError(f"the SQL of the session could not be rendered: {last_words(done)}")
+    try:
+        statements = door.of_home(setting).ask("sql-init")
+    except PipelineError as error:
+        raise PipelineError(f"the SQL of the session could not be rendered: {error}") from None
     # The client takes its path for a URI, in which no blank may stand.
     initial = places.short_run / "sql-client-init.sql"
-    write_private(initial, done.stdout)
+    write_private(initial, statements)
     flink = {
-        **environment,
+        **for_parts(os.environ),
+        **setting.service_environment,
+        # It draws on the user's terminal.
+        "TERM": os.environ.get("TERM", "dumb"),
         "JAVA_HOME": str(setting.java_home),
         "FLINK_CONF_DIR": str(places.conf / "flink"),
         "FLINK_LOG_DIR": str(places.logs / "flink"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from string import Template
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
-from local.commands.query import render, rows
+from local.commands.query import rows
 from local.contract import Stream, read_jobs, read_streams
 from local.errors import PipelineError
 from local.home.ports import LOOPBACK
@@ -134,8 +135,9 @@ def verdicts(setting: Setting) -> Section:
 def _newest_hour(setting: Setting, stream: Stream) -> tuple[int | None, int]:
     now = datetime.now(UTC)
     values = {"TIME": f"`{stream.time}`", "TABLE": stream.table, "DT": f"{now:%Y-%m-%d}", "HH": f"{now:%H}"}
+    query = setting.places.repository / "sql" / "lake" / "status" / "stream.sql"
     try:
-        row = rows(setting, render(setting, "stream", **values))[0]
+        row = rows(setting, Template(query.read_text()).substitute(values))[0]
     except (PipelineError, IndexError):
         return None, 0
     newest = row["newest"]

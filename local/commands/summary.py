@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from local.commands.query import render, rows, rows_by_table
+from local.commands.query import named_rows, rows_by_table
 from local.home.setting import Setting
 from local.parts.airflow import USER
 
 
 def tell_what_there_is(setting: Setting, console: Console, seconds: float) -> None:
     candles = Table(title="newest candles")
-    found = rows(setting, render(setting, "newest_candles"))
+    found = named_rows(setting, "newest_candles")
     for name in found[0] if found else ():
         candles.add_column(name, justify="right")
     for row in found:

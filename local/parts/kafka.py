@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 from confluent_kafka.admin import AdminClient
 
-from local.errors import PipelineError, last_words
-from local.home.environment import for_parts
+from local import door
+from local.errors import PipelineError
 from local.home.ports import LOOPBACK
 from local.home.setting import BROKER, Setting
 from local.parts.part import Part, nothing
@@ -65,21 +62,14 @@ def grant_access(setting: Setting) -> None:
     """Users and access rights as the contract's [access] says; what was different is printed.
 
     Raises:
-        PipelineError: Kafka refuses; in the words of `upbit_lake.reconcile.access`.
+        PipelineError: Kafka refuses; in the control plane's words.
     """
-    places = setting.places
-    environment = {
-        **for_parts(os.environ),
-        **setting.kafka_environment(BROKER),
-        "PIPELINE_CONTRACT": str(setting.contract),
-        "PYTHONPATH": str(places.repository / "plugins"),
-        **{f"KAFKA_{name.upper()}_PASSWORD": setting.kafka_password(name) for name in SERVICES},
-    }
-    command = [sys.executable, "-m", "upbit_lake.reconcile.access"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PipelineError(f"Kafka's users and access rights: {last_words(done)}; run up again")
-    print(done.stdout, end="", flush=True)
+    passwords = {f"KAFKA_{name.upper()}_PASSWORD": setting.kafka_password(name) for name in SERVICES}
+    try:
+        said = door.bare(setting.places, {**setting.kafka_environment(BROKER), **passwords}).ask("access")
+    except PipelineError as error:
+        raise PipelineError(f"Kafka's users and access rights: {error}; run up again") from None
+    print(said, end="", flush=True)
 
 
 def _properties(setting: Setting, node: int) -> str:

@@ -150,9 +150,7 @@ class Project:
 
     def lake(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a query, asked by Airflow's scheduler."""
-        said = self.run(
-            "airflow-scheduler", *IN_AIRFLOW, "-m", "upbit_lake.engines.lake.process", "--format", "json", statement
-        )
+        said = self.run("airflow-scheduler", "python", "-m", "upbit_lake", "query", "--format", "json", statement)
         return list(json.loads(said))
 
     def get(self, service: str, url: str) -> Any:

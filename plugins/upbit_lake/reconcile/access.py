@@ -1,8 +1,7 @@
 """Users and access rights of Kafka as the contract's [access] says: read, compare (pure), act, report.
 
-Run by itself (`python -m upbit_lake.reconcile.access`) it makes both, logged in by KAFKA_* as a super user: each
-service has its password from KAFKA_<NAME>_PASSWORD. The control plane, which may not change rights,
-only names what differs.
+`python -m upbit_lake access` makes both, logged in by KAFKA_* as a super user: each service has its password from
+KAFKA_<NAME>_PASSWORD. The control plane, which may not change rights, only names what differs.
 """
 
 from __future__ import annotations
@@ -197,7 +196,3 @@ def main() -> int:
         if outcome.state not in (State.UNCHANGED, State.CREATED):
             sys.stdout.write(f"  Kafka: {name} {outcome}\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,6 @@
-"""Prints the statements that a SQL client starts with: the catalog and the Kafka sources."""
+"""The statements that a SQL client starts with: the catalog and the Kafka sources."""
 
 from __future__ import annotations
-
-import sys
 
 from upbit_lake.contract.model import load_contract
 from upbit_lake.contract.settings import load_settings
@@ -17,7 +15,3 @@ def statements() -> list[str]:
     sources = source_statements(contract, settings, Startup())
     lake = contract.lake
     return [*catalog, *sources, f"USE CATALOG {lake.catalog}", f"USE {lake.database}"]
-
-
-if __name__ == "__main__":
-    sys.stdout.write("".join(f"{statement};\n" for statement in statements()))

@@ -1,9 +1,7 @@
 """Reads the lake with pypaimon-rust, another implementation than the writer, in a process of its own.
 
-Two ways in:
-    python -m upbit_lake.engines.lake.process [--format table|json|csv] "SELECT …"   for people; S3 access from the
-                                                                                    environment
-    python -m upbit_lake.engines.lake.process < request.json > answers.arrows        for `reader.LakeReader`
+`python -m upbit_lake query` is its way in for people; `reader.LakeReader` runs this module, gives it a request on stdin
+and takes Arrow streams.
 
 Why a process: the library starts threads and refuses to work after a fork (ForkSafetyError); Airflow forks its tasks.
 Reading only: a write through this catalog takes no lock and can lose the commits of others, so it is refused.
@@ -12,13 +10,14 @@ Reading only: a write through this catalog takes no lock and can lose the commit
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import IO, Any
+
+from upbit_lake.contract.model import Lake
 
 CATALOG = "lake"
 MEMORY_BYTES = 1 << 30
@@ -188,37 +187,12 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The command line (see the module's head); returns the exit code, errors are one line on stderr."""
-    try:
-        if not arguments:
-            answer(json.load(sys.stdin), sys.stdout.buffer)
-        else:
-            _query(arguments)
-    except BrokenPipeError:
-        # The reader of the output has seen enough (`| head`); nothing is wrong, and nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (LakeQueryError, ValueError) as error:
-        print(f"query: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _query(arguments: Sequence[str]) -> None:
-    import argparse
-    from pathlib import Path
-
-    from upbit_lake.contract.model import CONTRACT_FILE, load_contract
-
-    parser = argparse.ArgumentParser(prog="query", description="Read the lake: tables trade, ticker, orderbook, …")
-    parser.add_argument("sql", help="one reading statement, for example: SELECT * FROM candle_1m LIMIT 5")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
-    given = parser.parse_args(arguments)
-    lake = load_contract(Path(os.environ.get("PIPELINE_CONTRACT") or CONTRACT_FILE)).lake
-    context = open_lake(catalog_options(os.environ, lake.warehouse), lake.database)
-    batches = run(context, given.sql)
-    names = batches[0].schema.names if batches else _names(context, given.sql)
-    print_rows(names, list(rows_of(batches)), given.format, sys.stdout)
+def print_answer(lake: Lake, environment: Mapping[str, str], sql: str, form: str, out: IO[str]) -> None:
+    """Print the rows of a reading statement (see `print_rows`), S3 access by `environment`; raises LakeQueryError."""
+    context = open_lake(catalog_options(environment, lake.warehouse), lake.database)
+    batches = run(context, sql)
+    names = batches[0].schema.names if batches else _names(context, sql)
+    print_rows(names, list(rows_of(batches)), form, out)
 
 
 def _names(context: Any, sql: str) -> list[str]:
@@ -229,5 +203,15 @@ def _names(context: Any, sql: str) -> list[str]:
         return []  # SHOW and the like cannot be described; nothing is lost, there are no rows
 
 
+def main() -> int:
+    """Answer the request on stdin; an error is one line on stderr and code 1."""
+    try:
+        answer(json.load(sys.stdin), sys.stdout.buffer)
+    except (LakeQueryError, ValueError) as error:
+        print(f"query: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

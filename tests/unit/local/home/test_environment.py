@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.commands.query import command
+from local import door
 from local.home.environment import for_parts, for_the_runner
 from local.home.setting import Setting
 
@@ -37,12 +37,12 @@ def test_parts_see_only_what_every_process_needs() -> None:
     }
 
 
-def test_the_lakes_reader_sees_no_other_programs_settings(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_control_plane_sees_no_other_programs_settings(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in USERS.items():
         monkeypatch.setenv(name, value)
-    _, environment = command(setting, "SELECT 1")
-    ours = {**setting.service_environment, "PYTHONPATH": str(setting.places.repository / "plugins")}
-    assert environment == {**for_parts(os.environ), **ours}
+    plugins = str(setting.places.repository / "plugins")
+    ours = {**setting.service_environment, "PYTHONPATH": plugins, "PYTHONSAFEPATH": "1"}
+    assert door.of_home(setting).environment == {**for_parts(os.environ), **ours}
 
 
 def test_the_runner_keeps_the_users_settings_but_another_pythons() -> None:

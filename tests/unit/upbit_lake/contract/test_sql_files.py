@@ -9,7 +9,15 @@ import pytest
 
 from upbit_lake.contract.model import load_contract
 from upbit_lake.contract.settings import KafkaLogin, Settings
-from upbit_lake.contract.sql_files import RawSql, SqlFileError, load_statements, render, split_statements, sql_variables
+from upbit_lake.contract.sql_files import (
+    RawSql,
+    SqlFileError,
+    load_statements,
+    render,
+    split_statements,
+    sql_variables,
+    status_query,
+)
 from upbit_lake.engines.flink.session import Startup, source_statements
 from upbit_lake.engines.kafka.offsets import GROUP_PREFIX
 
@@ -102,3 +110,10 @@ def test_flink_is_allowed_to_read_every_group_that_a_source_names() -> None:
     for statement in source_statements(load_contract(), SETTINGS, Startup()):
         (group,) = re.findall(r"'properties.group.id' = '([^']+)'", statement)
         assert group.startswith(GROUP_PREFIX)
+
+
+def test_a_named_query_that_names_a_table_asks_all_of_the_contract() -> None:
+    contract = load_contract()
+    pieces = status_query(contract, "rows").split("UNION ALL\n")
+    assert [re.findall(r"FROM (\w+)", piece) for piece in pieces] == [[table] for table in contract.tables]
+    assert "UNION" not in status_query(contract, "newest_candles")

@@ -112,7 +112,7 @@ def test_the_table_lines_numbers_up() -> None:
 def test_the_command_line_says_one_line_without_a_lake() -> None:
     environment = {**os.environ, "PYTHONPATH": str(PLUGINS), "S3_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
-        [sys.executable, "-m", "upbit_lake.engines.lake.process", "SELECT * FROM trade"],
+        [sys.executable, "-m", "upbit_lake", "query", "SELECT * FROM trade"],
         env=environment,
         capture_output=True,
         text=True,

@@ -1,0 +1,99 @@
+"""The control plane's door: `python -m upbit_lake COMMAND` is all that other processes call of it.
+
+Each command imports what it needs when it is chosen: `contract` runs on a bare Python, before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; an error that a user can meet is one line on stderr and code 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except BrokenPipeError:
+        # The reader of the output has seen enough (`| head`); nothing is wrong, and nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m upbit_lake", description="The control plane, by command.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    contract = commands.add_parser("contract", help="judge pipeline.toml")
+    contract.set_defaults(run=_contract)
+    access = commands.add_parser("access", help="make Kafka's users and access rights as the contract's [access] says")
+    access.set_defaults(run=_access)
+    sql_init = commands.add_parser("sql-init", help="print the statements that a SQL client of Flink's starts with")
+    sql_init.set_defaults(run=_sql_init)
+    query = commands.add_parser("query", help="read the lake: tables trade, ticker, orderbook, …")
+    what = query.add_mutually_exclusive_group(required=True)
+    what.add_argument("sql", nargs="?", help="one reading statement, for example: SELECT * FROM candle_1m LIMIT 5")
+    what.add_argument("--named", metavar="NAME", help="the statement of sql/lake/status/NAME.sql")
+    query.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    query.set_defaults(run=_query)
+    return parser
+
+
+def _contract(_: argparse.Namespace) -> int:
+    from upbit_lake.contract.model import ContractError, load_contract
+
+    with _one_line(ContractError):
+        load_contract(_contract_path())
+    return 0
+
+
+def _access(_: argparse.Namespace) -> int:
+    from upbit_lake.reconcile import access
+
+    return access.main()
+
+
+def _sql_init(_: argparse.Namespace) -> int:
+    from upbit_lake.contract.model import ContractError
+    from upbit_lake.contract.settings import SettingsError
+    from upbit_lake.contract.sql_files import SqlFileError
+    from upbit_lake.engines.flink.sql_client import statements
+
+    with _one_line(ContractError, SettingsError, SqlFileError):
+        for statement in statements():
+            print(f"{statement};")
+    return 0
+
+
+def _query(options: argparse.Namespace) -> int:
+    from upbit_lake.contract.model import ContractError, load_contract
+    from upbit_lake.contract.sql_files import SqlFileError, status_query
+    from upbit_lake.engines.lake.process import LakeQueryError, print_answer
+
+    with _one_line(ContractError, LakeQueryError, SqlFileError, prefix="query: "):
+        contract = load_contract(_contract_path())
+        sql = options.sql or status_query(contract, options.named)
+        print_answer(contract.lake, os.environ, sql, options.format, sys.stdout)
+    return 0
+
+
+def _contract_path() -> Path:
+    from upbit_lake.contract.model import CONTRACT_FILE
+
+    return Path(os.environ.get("PIPELINE_CONTRACT") or CONTRACT_FILE)
+
+
+@contextmanager
+def _one_line(*errors: type[Exception], prefix: str = "") -> Iterator[None]:
+    """End the process with the words of one of `errors`, on stderr, and code 1."""
+    try:
+        yield
+    except errors as error:
+        sys.exit(prefix + " ".join(str(error).split()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
