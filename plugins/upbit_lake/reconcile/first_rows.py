@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.kafka.records import TopicReader
 from upbit_lake.engines.lake.files import latest_snapshot
@@ -19,31 +20,40 @@ class NoRowsError(RuntimeError):
     """A stream has data in Kafka and no row in the lake within the bound. One line names the streams."""
 
 
-def wait_for_rows(
-    engines: Engines,
-    timeout_s: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, str]:
+@dataclass(frozen=True)
+class Arrival:
+    """What one look saw: records and rows by stream, and the streams whose records should be rows and are not."""
+
+    records: Mapping[str, int]
+    rows: Mapping[str, int]
+    waiting: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """True when something is in the lake and no stream is waited for."""
+        return not self.waiting and any(self.rows.values())
+
+
+def wait_for_rows(engines: Engines, timeout_s: float, clock: Clock = SYSTEM) -> dict[str, str]:
     """Wait until each stream with data has rows; gives stream → what was found.
 
     Raises:
         NoRowsError: a topic has records and its table none within `timeout_s` (seconds).
     """
-    deadline = clock() + timeout_s
-    while True:
-        records, rows = records_by_stream(engines), rows_by_stream(engines)
-        waiting = [name for name in streams_without_rows(records, rows) if has_realtime(engines, name)]
-        if not waiting and any(rows.values()):
-            return {name: describe(records[name], rows[name]) for name in records}
-        if clock() > deadline:
-            if waiting:
-                raise NoRowsError(
-                    f"{', '.join(waiting)}: records in Kafka, but no row in the lake after {timeout_s:.0f} s; "
-                    "see the job's exceptions in Flink's UI"
-                )
-            return {name: describe(records[name], rows[name]) for name in records}
-        sleep(POLL_S)
+    seen = wait_until(lambda: look(engines), lambda seen: seen.complete, timeout_s, POLL_S, clock)
+    if seen.waiting:
+        raise NoRowsError(
+            f"{', '.join(seen.waiting)}: records in Kafka, but no row in the lake after {timeout_s:.0f} s; "
+            "see the job's exceptions in Flink's UI"
+        )
+    return {name: describe(count, seen.rows[name]) for name, count in seen.records.items()}
+
+
+def look(engines: Engines) -> Arrival:
+    """Count the records and rows of every stream, once."""
+    records, rows = records_by_stream(engines), rows_by_stream(engines)
+    waiting = [name for name in streams_without_rows(records, rows) if has_realtime(engines, name)]
+    return Arrival(records, rows, tuple(waiting))
 
 
 def has_realtime(engines: Engines, stream: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.ingester.control import ControlError, IngesterControl
 from upbit_lake.engines.ingester.probe import livez
 from upbit_lake.reconcile.outcome import UNCHANGED, Outcome, State
@@ -33,16 +31,10 @@ def wait_live(
     control: IngesterControl,
     url: str,
     timeout_s: float = LIVE_TIMEOUT_S,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = SYSTEM,
 ) -> None:
     """Wait until `/livez` is green; raises ControlError after `timeout_s` (seconds)."""
-    deadline = clock() + timeout_s
-    while True:
-        live, why = livez(url)
-        if live:
-            return
-        if clock() > deadline:
-            said = f"/livez is red: {why}" if live is False else f"/livez at {url} does not answer"
-            raise ControlError(f"the ingester is {control.state().word}, but {said}; see its log")
-        sleep(POLL_S)
+    live, why = wait_until(lambda: livez(url), lambda answer: bool(answer[0]), timeout_s, POLL_S, clock)
+    if not live:
+        said = f"/livez is red: {why}" if live is False else f"/livez at {url} does not answer"
+        raise ControlError(f"the ingester is {control.state().word}, but {said}; see its log")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.engines import Engines
 from upbit_lake.reconcile.topics import ADMIN_TIMEOUT_S
 
@@ -15,26 +15,23 @@ class ServiceError(RuntimeError):
     """A service does not answer as it must. One line: which, what it said."""
 
 
-def wait_for_services(
-    engines: Engines,
-    timeout_s: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, str]:
+def wait_for_services(engines: Engines, timeout_s: float, clock: Clock = SYSTEM) -> dict[str, str]:
     """Wait until every service answers as it must; gives service → what it is.
 
     Raises:
         ServiceError: some do not within `timeout_s` (seconds); all of them are named.
     """
-    deadline = clock() + timeout_s
-    while True:
-        answers = {name: _ask(check, engines) for name, check in CHECKS.items()}
-        failed = {name: answer for name, (good, answer) in answers.items() if not good}
-        if not failed:
-            return {name: answer for name, (_, answer) in answers.items()}
-        if clock() > deadline:
-            raise ServiceError("; ".join(f"{name}: {answer}" for name, answer in failed.items()))
-        sleep(POLL_S)
+    answers = wait_until(
+        lambda: {name: _ask(check, engines) for name, check in CHECKS.items()},
+        lambda answers: all(good for good, _ in answers.values()),
+        timeout_s,
+        POLL_S,
+        clock,
+    )
+    failed = [f"{name}: {answer}" for name, (good, answer) in answers.items() if not good]
+    if failed:
+        raise ServiceError("; ".join(failed))
+    return {name: answer for name, (_, answer) in answers.items()}
 
 
 def _ask(check: Callable[[Engines], str], engines: Engines) -> tuple[bool, str]:

@@ -6,12 +6,12 @@ is ours; the AdminClient is the one of the provider's hook.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from upbit_lake.contract.model import Topic
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.reconcile.outcome import Outcome, created
 
 ADMIN_TIMEOUT_S = 30.0
@@ -134,29 +134,22 @@ def topic_ids(admin: Any, names: Iterable[str]) -> dict[str, str]:
     return {name: found.topic_id for name, found in describe_topics(admin, names).items()}
 
 
-def wait_for_leaders(
-    admin: Any,
-    partitions: Mapping[str, int],
-    timeout_s: float = 30.0,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
+def wait_for_leaders(admin: Any, partitions: Mapping[str, int], timeout_s: float = 30.0, clock: Clock = SYSTEM) -> None:
     """Wait until the topics have at least so many `partitions`, each with a leader: brokers learn of a change late."""
-    deadline = clock() + timeout_s
-    waiting = set(partitions)
-    while waiting:
+
+    def without_leader() -> list[str]:
         metadata = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
-        waiting = {
+        return sorted(
             name
-            for name in waiting
+            for name, count in partitions.items()
             if name not in metadata
-            or len(metadata[name].partitions) < partitions[name]
+            or len(metadata[name].partitions) < count
             or any(partition.leader < 0 for partition in metadata[name].partitions.values())
-        }
-        if waiting and clock() > deadline:
-            raise TopicError(f"topics {', '.join(sorted(waiting))} have no leader after {timeout_s:.0f} s")
-        if waiting:
-            sleep(0.2)
+        )
+
+    waiting = wait_until(without_leader, lambda names: not names, timeout_s, 0.2, clock)
+    if waiting:
+        raise TopicError(f"topics {', '.join(waiting)} have no leader after {timeout_s:.0f} s")
 
 
 def _found(name: str, description: Any, config: Mapping[str, str]) -> FoundTopic:

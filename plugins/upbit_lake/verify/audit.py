@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -12,6 +11,7 @@ from itertools import islice
 from upbit_lake.contract.columns import TableColumns, table_columns
 from upbit_lake.contract.model import Contract, Stream
 from upbit_lake.contract.settings import KafkaLogin
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters
 from upbit_lake.engines.kafka.offsets import TopicOffsets
 from upbit_lake.engines.lake.reader import LakeReader
@@ -76,8 +76,7 @@ class Auditor:
         reader: LakeReader,
         db: Connection,
         kafka: KafkaLogin,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._contract = contract
         self._table = table
@@ -89,7 +88,6 @@ class Auditor:
         self._db = db
         self._kafka = kafka
         self._clock = clock
-        self._sleep = sleep
 
     def audit(self, state: LakeState, hours: Iterable[Hour]) -> Audit:
         """Audit what was consumed since the last window, what earlier audits left open, and the whole of `hours`.
@@ -222,11 +220,16 @@ class Auditor:
         """Look again until everything is there, or three checkpoints must have passed: the offsets that a job commits
         to Kafka and the rows that it commits to the lake become visible one after the other.
         """
-        deadline = self._clock() + 3 * self._contract.checkpoints.interval_s + LOOK_AGAIN_S
-        while unexplained and self._clock() < deadline:
-            self._sleep(LOOK_AGAIN_S)
-            unexplained = self._absent(unexplained)
-        return unexplained
+        if not unexplained:
+            return []
+        self._clock.sleep(LOOK_AGAIN_S)
+        return wait_until(
+            lambda: self._absent(unexplained),
+            lambda absent: not absent,
+            3 * self._contract.checkpoints.interval_s,
+            LOOK_AGAIN_S,
+            self._clock,
+        )
 
     def _fate(self, record: Record) -> Stored | Bad | NotStored:
         if self._stream is None:

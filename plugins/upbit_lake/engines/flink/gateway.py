@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import requests
+
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.flink.reason import reason_of
 
 API = "v2"
 POLL_FIRST_S = 0.05
@@ -49,18 +51,12 @@ class Result:
 
 
 class FlinkGateway:
-    """The SQL gateway at `url` (no trailing slash, no version). `clock` is monotonic seconds."""
+    """The SQL gateway at `url` (no trailing slash, no version)."""
 
-    def __init__(
-        self,
-        url: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, url: str, clock: Clock = SYSTEM) -> None:
         self._url = url
         self._http = requests.Session()
         self._clock = clock
-        self._sleep = sleep
 
     def version(self) -> str:
         """Flink's version as the gateway tells it; raises GatewayUnreachableError."""
@@ -72,7 +68,7 @@ class FlinkGateway:
         body = {"sessionName": name, "properties": dict(properties or {})}
         handle = self.call("POST", "/sessions", body)["sessionHandle"]
         try:
-            yield GatewaySession(self, handle, self._clock, self._sleep)
+            yield GatewaySession(self, handle, self._clock)
         finally:
             # A session that cannot be deleted expires by itself; the work's own outcome matters more.
             with suppress(GatewayError):
@@ -93,13 +89,10 @@ class FlinkGateway:
 class GatewaySession:
     """An open session. Its settings and temporary tables are gone when it is deleted."""
 
-    def __init__(
-        self, gateway: FlinkGateway, handle: str, clock: Callable[[], float], sleep: Callable[[float], None]
-    ) -> None:
+    def __init__(self, gateway: FlinkGateway, handle: str, clock: Clock) -> None:
         self._gateway = gateway
         self._path = f"/sessions/{handle}"
         self._clock = clock
-        self._sleep = sleep
 
     def run(self, statement: str, timeout_s: float = 120.0) -> Result:
         """Run one statement (no closing `;`) and read all its rows.
@@ -111,7 +104,7 @@ class GatewaySession:
         operation = self._gateway.call("POST", f"{self._path}/statements", {"statement": statement})["operationHandle"]
         path = f"{self._path}/operations/{operation}"
         try:
-            return self._fetch(path, self._clock() + timeout_s, timeout_s)
+            return self._fetch(path, timeout_s)
         except GatewayTimeoutError:
             with suppress(GatewayError):
                 self._gateway.call("POST", f"{path}/cancel")
@@ -132,50 +125,45 @@ class GatewaySession:
         """RESET an option to the session's default."""
         self.run(f"RESET '{_quoted(key)}'")
 
-    def _fetch(self, path: str, deadline: float, timeout_s: float) -> Result:
+    def _fetch(self, path: str, timeout_s: float) -> Result:
         columns: tuple[str, ...] = ()
         rows: list[tuple[Any, ...]] = []
         job_id: str | None = None
-        token, wait = 0, POLL_FIRST_S
-        while True:
-            page = self._gateway.call("GET", f"{path}/result/{token}?rowFormat=JSON")
+        deadline = self._clock.monotonic() + timeout_s
+        token: int | None = 0
+        while token is not None:
+            page = self._page(path, token, deadline - self._clock.monotonic(), timeout_s)
             job_id = page.get("jobID") or job_id
-            if page["resultType"] != "NOT_READY":
-                results = page.get("results") or {}
-                columns = columns or tuple(column["name"] for column in results.get("columns", ()))
-                rows.extend(tuple(row["fields"]) for row in results.get("data", ()))
-            following = next_token(page.get("nextResultUri"))
-            if page["resultType"] == "EOS" or following is None:
-                return Result(columns, tuple(rows), job_id)
-            if following == token:
-                if self._clock() > deadline:
-                    raise GatewayTimeoutError(f"SQL statement did not end within {timeout_s:.0f} s; cancelled")
-                self._sleep(wait)
-                wait = min(wait * 1.5, POLL_MAX_S)
-            token = following
+            results = page.get("results") or {}
+            columns = columns or tuple(column["name"] for column in results.get("columns", ()))
+            rows.extend(tuple(row["fields"]) for row in results.get("data", ()))
+            token = None if page["resultType"] == "EOS" else next_token(page.get("nextResultUri"))
+        return Result(columns, tuple(rows), job_id)
+
+    def _page(self, path: str, token: int, left_s: float, timeout_s: float) -> dict[str, Any]:
+        """Wait for page `token`: until it is there the gateway names the same page as the next one."""
+        page = wait_until(
+            lambda: self._gateway.call("GET", f"{path}/result/{token}?rowFormat=JSON"),
+            lambda page: not _is_same(page, token),
+            left_s,
+            POLL_FIRST_S,
+            self._clock,
+            slower=1.5,
+            poll_max_s=POLL_MAX_S,
+        )
+        if _is_same(page, token):
+            raise GatewayTimeoutError(f"SQL statement did not end within {timeout_s:.0f} s; cancelled")
+        return page
+
+
+def _is_same(page: Mapping[str, Any], token: int) -> bool:
+    return page["resultType"] != "EOS" and next_token(page.get("nextResultUri")) == token
 
 
 def next_token(uri: str | None) -> int | None:
     """The page number in `…/result/<n>?rowFormat=JSON`, or None at the end."""
     match = re.search(r"/result/(\d+)", uri or "")
     return int(match.group(1)) if match else None
-
-
-def reason_of(text: str) -> str:
-    """The one line that says why: the last `Caused by:` of a stack of kilobytes, else its first line."""
-    with suppress(ValueError, TypeError, KeyError):
-        text = "\n".join(str(item) for item in json.loads(text)["errors"])
-    causes = re.findall(r"Caused by: (.+)", text)
-    if causes:
-        return _short(causes[-1])
-    lines = [line.strip("<> \t") for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line != "Internal server error." and not line.startswith("at ")]
-    return _short(re.sub(r"^Exception on server side:\s*", "", telling[-1] if telling else "no reason given"))
-
-
-def _short(line: str, width: int = 400) -> str:
-    plain = re.sub(r"^(?:[\w$]+\.)+([\w$]+(?:Exception|Error)): ", r"\1: ", line.strip("<> \t"))
-    return plain if len(plain) <= width else plain[: width - 1] + "…"
 
 
 def _quoted(text: str) -> str:

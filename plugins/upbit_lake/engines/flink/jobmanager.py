@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-from upbit_lake.engines.flink.gateway import reason_of
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.flink.reason import reason_of
 
 HTTP_TIMEOUT_S = 20.0
 POLL_S = 0.2
@@ -86,16 +86,10 @@ class CheckpointStatus:
 class FlinkRest:
     """The JobManager at `url`, without a trailing slash."""
 
-    def __init__(
-        self,
-        url: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, url: str, clock: Clock = SYSTEM) -> None:
         self._url = url
         self._http = requests.Session()
         self._clock = clock
-        self._sleep = sleep
 
     def cluster(self) -> Cluster:
         """TaskManagers and slots; raises FlinkUnreachableError while the JobManager is away."""
@@ -127,18 +121,23 @@ class FlinkRest:
         It is asked again while the job is not even CANCELLING: a request that meets a restarting job may be lost.
         """
         self._call("PATCH", f"/jobs/{jid}?mode=cancel")
-        asked = self._clock()
-        deadline = asked + timeout_s
-        while (found := self._entry(jid)) is not None and found["state"] not in FINAL_STATES:
-            now = self._clock()
-            if now > deadline:
-                raise FlinkRestError(f"job {jid} was cancelled but is {described(found)} after {timeout_s:.0f} s")
-            if found["state"] != CANCELLING and now - asked >= CANCEL_AGAIN_S:
-                asked = now
+        asked = self._clock.monotonic()
+
+        def live_entry() -> dict[str, Any] | None:
+            nonlocal asked
+            found = self._entry(jid)
+            if found is None or found["state"] in FINAL_STATES:
+                return None
+            if found["state"] != CANCELLING and self._clock.monotonic() - asked >= CANCEL_AGAIN_S:
+                asked = self._clock.monotonic()
                 # Refused when it has ended since the look, which the next look will see.
                 with suppress(FlinkRestError):
                     self._call("PATCH", f"/jobs/{jid}?mode=cancel")
-            self._sleep(POLL_S)
+            return found
+
+        live = wait_until(live_entry, lambda found: found is None, timeout_s, POLL_S, self._clock)
+        if live is not None:
+            raise FlinkRestError(f"job {jid} was cancelled but is {described(live)} after {timeout_s:.0f} s")
 
     def stop_with_savepoint(self, jid: str, directory: str, timeout_s: float = 120.0) -> str:
         """Stop a job with a savepoint below `directory` and give its path.
@@ -146,14 +145,15 @@ class FlinkRest:
         A savepoint request ends COMPLETED even when it failed: only a location without a failure cause counts.
         """
         request = self._call("POST", f"/jobs/{jid}/stop", {"targetDirectory": directory, "drain": False})
-        deadline = self._clock() + timeout_s
-        while True:
-            answer = self._call("GET", f"/jobs/{jid}/savepoints/{request['request-id']}")
-            if answer["status"]["id"] == "COMPLETED":
-                return savepoint_location(jid, answer.get("operation") or {})
-            if self._clock() > deadline:
-                raise FlinkRestError(f"savepoint of job {jid} did not end within {timeout_s:.0f} s")
-            self._sleep(POLL_S)
+        path = f"/jobs/{jid}/savepoints/{request['request-id']}"
+
+        def ended(answer: Mapping[str, Any]) -> bool:
+            return bool(answer["status"]["id"] == "COMPLETED")
+
+        answer = wait_until(lambda: self._call("GET", path), ended, timeout_s, POLL_S, self._clock)
+        if not ended(answer):
+            raise FlinkRestError(f"savepoint of job {jid} did not end within {timeout_s:.0f} s")
+        return savepoint_location(jid, answer.get("operation") or {})
 
     def _entry(self, jid: str) -> dict[str, Any] | None:
         return next((item for item in self._call("GET", "/jobs/overview")["jobs"] if item["jid"] == jid), None)

@@ -1,11 +1,11 @@
-"""Batch work next to the streaming jobs: it takes the free slot, and yields when a streaming job needs it."""
+"""Batch work takes the slot that the streaming jobs leave free, and is deferred when one of them needs it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.flink.jobmanager import Cluster, FlinkRest, JobSummary
 
 POLL_S = 2.0
@@ -35,20 +35,14 @@ def slot_problem(cluster: Cluster, jobs: Iterable[JobSummary], streaming: Iterab
     return None
 
 
-def await_slot(
-    rest: FlinkRest,
-    streaming: Iterable[str],
-    timeout_s: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
+def await_slot(rest: FlinkRest, streaming: Iterable[str], timeout_s: float, clock: Clock = SYSTEM) -> None:
     """Wait until batch work may run; raises BatchYieldsError after `timeout_s` s, FlinkRestError."""
     names = list(streaming)
-    deadline = clock() + timeout_s
-    while (problem := slot_problem(rest.cluster(), rest.jobs(), names)) is not None:
-        if clock() > deadline:
-            raise BatchYieldsError(f"batch work deferred: {problem}; the next run retries")
-        sleep(POLL_S)
+    problem = wait_until(
+        lambda: slot_problem(rest.cluster(), rest.jobs(), names), lambda found: found is None, timeout_s, POLL_S, clock
+    )
+    if problem is not None:
+        raise BatchYieldsError(f"batch work deferred: {problem}; the next run retries")
 
 
 def streaming_jobs(rest: FlinkRest, streaming: Iterable[str]) -> dict[str, StreamingJob]:

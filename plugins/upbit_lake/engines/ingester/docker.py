@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import requests
 
+from upbit_lake.engines.clock import SYSTEM, Clock
 from upbit_lake.engines.ingester.control import ControlError, ProcessState
 
 # The oldest version of the engine's interface that knows all we ask: every engine since 2019 speaks it.
@@ -21,15 +20,14 @@ STOP_S = 30
 class DockerControl:
     """A container of this name; `url` is the proxy's."""
 
-    def __init__(self, url: str, container: str, now: Callable[[], float] = time.time) -> None:
-        """`now`: seconds since the epoch, on the engine's clock."""
+    def __init__(self, url: str, container: str, clock: Clock = SYSTEM) -> None:
         self._container = container
         self._url = f"{url}/{VERSION}/containers/{container}"
-        self._now = now
+        self._clock = clock
 
     def state(self) -> ProcessState:
         """The container's state in the engine's words (created, running, paused, restarting, exited, dead)."""
-        return container_state(self._ask("GET", "json", ASK_TIMEOUT_S).json(), self._now())
+        return container_state(self._ask("GET", "json", ASK_TIMEOUT_S).json(), self._clock.now())
 
     def restart(self) -> None:
         """Stop (SIGTERM, so that it drains) and start; returns when the engine has started it."""

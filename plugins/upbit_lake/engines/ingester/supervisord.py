@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
-import time
 import xmlrpc.client
-from collections.abc import Callable
 from typing import Any
 
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.ingester.control import ControlError, ProcessState
 
 START_TIMEOUT_S = 30.0
@@ -21,17 +20,10 @@ NOT_RUNNING = 70
 class SupervisorControl:
     """The ingester under supervisord, spoken to over its unix socket."""
 
-    def __init__(
-        self,
-        socket_path: str,
-        process: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, socket_path: str, process: str, clock: Clock = SYSTEM) -> None:
         self._process = process
         self._path = socket_path
         self._clock = clock
-        self._sleep = sleep
         # The host is never looked up: the transport connects to the socket.
         self._proxy: Any = xmlrpc.client.ServerProxy("http://supervisor", transport=UnixTransport(socket_path))
 
@@ -43,13 +35,13 @@ class SupervisorControl:
         """Stop (SIGTERM, so that it drains) and start; returns when supervisord calls it running."""
         self._call("stopProcess", self._process, True, ignore=NOT_RUNNING)
         self._call("startProcess", self._process, False, ignore=ALREADY_STARTED)
-        deadline = self._clock() + START_TIMEOUT_S
-        while not (state := self.state()).running or state.word == "STARTING":
-            if state.word == "FATAL":
-                raise ControlError(f"{self._process} was started but dies at once: its supervisor gave up; see its log")
-            if self._clock() > deadline:
-                raise ControlError(f"{self._process} was started but is {state.word} after {START_TIMEOUT_S:.0f} s")
-            self._sleep(POLL_S)
+        state = wait_until(
+            self.state, lambda state: _runs(state) or state.word == "FATAL", START_TIMEOUT_S, POLL_S, self._clock
+        )
+        if state.word == "FATAL":
+            raise ControlError(f"{self._process} was started but dies at once: its supervisor gave up; see its log")
+        if not _runs(state):
+            raise ControlError(f"{self._process} was started but is {state.word} after {START_TIMEOUT_S:.0f} s")
 
     def _call(self, method: str, *arguments: Any, ignore: int | None = None) -> Any:
         try:
@@ -60,6 +52,10 @@ class SupervisorControl:
             raise ControlError(f"supervisord: {method} {self._process}: {fault.faultString}") from None
         except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
             raise ControlError(f"supervisord at {self._path} does not answer ({error})") from None
+
+
+def _runs(state: ProcessState) -> bool:
+    return state.running and state.word != "STARTING"
 
 
 def process_state(info: dict[str, Any]) -> ProcessState:

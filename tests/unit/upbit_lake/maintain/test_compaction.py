@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.twins.clock import HandClock
 from upbit_lake.contract.columns import table_columns
 from upbit_lake.engines.flink.gateway import GatewayError
 from upbit_lake.engines.flink.jobmanager import Cluster, JobSummary
@@ -181,9 +182,8 @@ def test_waiting_for_a_slot_ends_in_a_sentence() -> None:
         def jobs(self) -> list[JobSummary]:
             return []
 
-    moments = iter(range(100))
     with pytest.raises(BatchYieldsError, match="the next run retries"):
-        await_slot(Busy(), ["trade"], 3, clock=lambda: float(next(moments)), sleep=lambda _: None)  # type: ignore[arg-type]
+        await_slot(Busy(), ["trade"], 3, HandClock())  # type: ignore[arg-type]
 
 
 def test_a_restarted_job_is_noticed() -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.twins.clock import HandClock
 from upbit_lake.contract.columns import table_columns
 from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.kafka.offsets import PartitionOffsets, TopicOffsets, source_ended
@@ -225,11 +226,8 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     monkeypatch.setattr(audit, "read_windows", lambda *_: [])
     monkeypatch.setattr(audit, "read_gaps", lambda *_: list(open_gaps))
     monkeypatch.setattr(audit, "save_audit", save)
-    moments = iter(range(0, 1000, 100))
     db = cast(Connection, object())
-    auditor = audit.Auditor(
-        contract, "trade", lake.reader, db, KafkaLogin(""), clock=lambda: next(moments), sleep=lambda _: None
-    )
+    auditor = audit.Auditor(contract, "trade", lake.reader, db, KafkaLogin(""), HandClock())
     states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}
     state = LakeState(states, {}, {"upbit-trade": topic((0, 4, 4))}, None, datetime.now(UTC), 120)
 

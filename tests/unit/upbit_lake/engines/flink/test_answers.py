@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.engines.flink.gateway import next_token, reason_of
+from tests.twins.clock import HandClock
+from upbit_lake.engines.flink.gateway import next_token
 from upbit_lake.engines.flink.jobmanager import (
     FlinkRest,
     FlinkRestError,
@@ -15,6 +16,7 @@ from upbit_lake.engines.flink.jobmanager import (
     job_summary,
     savepoint_location,
 )
+from upbit_lake.engines.flink.reason import reason_of
 
 STACK = """<Exception on server side:
 org.apache.flink.table.gateway.api.utils.SqlGatewayException: Failed to execute.
@@ -70,21 +72,25 @@ def test_a_job_without_checkpoints_has_none() -> None:
     assert status.failed == 1
 
 
+class SecondsClock(HandClock):
+    """Each pause lasts a second."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(max(1.0, seconds))
+
+
 class Cancelled(FlinkRest):
     """A JobManager that shows a job in `states`, one a second, the last one for ever."""
 
     def __init__(self, *states: str) -> None:
-        self.now, self.asked, self.states = 0.0, list[float](), states
-        super().__init__("http://jobmanager", clock=lambda: self.now, sleep=self.tick)
-
-    def tick(self, _: float) -> None:
-        self.now += 1
+        self.clock, self.asked, self.states = SecondsClock(), list[float](), states
+        super().__init__("http://jobmanager", self.clock)
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ARG002 (as the client's)
         if method == "PATCH":
-            self.asked.append(self.now)
+            self.asked.append(self.clock.now())
             return {}
-        state = self.states[min(int(self.now), len(self.states) - 1)]
+        state = self.states[min(int(self.clock.now()), len(self.states) - 1)]
         tasks = {"total": 6, "running": 0, "canceling": 2, "canceled": 4}
         return {"jobs": [{"jid": "j1", "name": "n", "state": state, "start-time": 1, "tasks": tasks}]}
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.twins.clock import HandClock
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.ingester.choice import ingester_control
 from upbit_lake.engines.ingester.control import ControlError, ProcessState
@@ -59,7 +60,7 @@ def proxy() -> Iterator[str]:
 
 
 def test_inspect_and_restart_are_all_that_is_asked(proxy: str) -> None:
-    control = DockerControl(proxy, "upbit-ingester", lambda: STARTED + 5.0)
+    control = DockerControl(proxy, "upbit-ingester", HandClock(STARTED + 5.0))
     assert control.state() == ProcessState(True, "running", 5.0)
     control.restart()
     assert Proxy.asked == [
