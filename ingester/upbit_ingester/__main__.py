@@ -31,7 +31,7 @@ def main() -> int:
             logging.getLogger(__name__).warning("%s", warning)
         gc.freeze()
         gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-        malloc_trim.give_back_for_ever()
+        malloc_trim.trim_for_ever()
         return uvloop.run(_run(loaded))
     except settings.SettingsError as error:
         print(f"upbit_ingester: {error}", file=sys.stderr)

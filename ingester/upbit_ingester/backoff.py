@@ -1,19 +1,11 @@
-"""When to try again: full-jitter back-off without a limit, and the budgets of the exchange.
+"""When to try again: full-jitter back-off without a limit, and how long a refusal asks to stay away.
 
-Clock and chance are passed in.
+Chance is passed in.
 """
 
-import asyncio
-import logging
 import re
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 
-log = logging.getLogger(__name__)
-
-CONNECTS_PER_S = 5
-REQUESTS_PER_S = 9  # Upbit grants 10 per second and group
 FIRST_S = 1.0
 CAP_S = 30.0
 STATED_CAP_S = 3600.0
@@ -44,57 +36,6 @@ class Backoff:
     def reset(self) -> None:
         """To be called after the first data frame, not after a connect: a server may accept and drop at once."""
         self._failures = 0
-
-
-class Pace:
-    """At most `count` starts within `window_s` seconds (Upbit: 5 connects a second)."""
-
-    def __init__(self, count: int, window_s: float) -> None:
-        self._count = count
-        self._window_s = window_s
-        self._starts: deque[float] = deque(maxlen=count)
-        self._held_until_s = 0.0
-
-    def reserve(self, now_s: float) -> float:
-        """Reserve the next start and return how long to wait for it, in seconds."""
-        start = max(now_s, self._held_until_s)
-        if len(self._starts) == self._count:
-            start = max(start, self._starts[0] + self._window_s)
-        self._starts.append(start)
-        return start - now_s
-
-    def hold(self, until_s: float) -> None:
-        """No start before `until_s`, whatever was reserved; a longer hold stays."""
-        self._held_until_s = max(self._held_until_s, until_s)
-
-    def is_held(self, now_s: float) -> bool:
-        """True while no start is allowed."""
-        return now_s < self._held_until_s
-
-
-class Budgets:
-    """What the exchange grants this address. `clock` in seconds, monotonic."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self.connects = Pace(CONNECTS_PER_S, 1.0)
-        self.requests = Pace(REQUESTS_PER_S, 1.0)
-
-    async def turn(self, pace: Pace) -> None:
-        """Return when `pace` lets its next start go."""
-        await asyncio.sleep(pace.reserve(self._clock()))
-        while pace.is_held(self._clock()):  # held while it waited
-            await asyncio.sleep(pace.reserve(self._clock()))
-
-    def refused(self, pace: Pace, status: int, wait_s: float) -> None:
-        """An answer asks to stay away: 429 from what it was refused for, 418 from everything (docs/upbit.md#limits)."""
-        until_s = self._clock() + wait_s
-        if status != 418:
-            pace.hold(until_s)
-            return
-        log.error("the exchange blocks this address (418): no connect and no REST request for %.0f s", wait_s)
-        self.connects.hold(until_s)
-        self.requests.hold(until_s)
 
 
 def stated_wait_s(status: int, headers: Mapping[str, str], body: str) -> float:

@@ -16,7 +16,7 @@ import msgspec
 from confluent_kafka import KafkaError, Producer
 from prometheus_client import CollectorRegistry
 
-from upbit_ingester.backoff import Backoff, Budgets
+from upbit_ingester.backoff import Backoff
 from upbit_ingester.continuity.continuity import Shared
 from upbit_ingester.continuity.refetch import Refetcher
 from upbit_ingester.delivery.producer import Delivery, Lane, producer_settings
@@ -34,6 +34,7 @@ from upbit_ingester.streams.expiry import Expiry
 from upbit_ingester.streams.rest_sink import RestSink
 from upbit_ingester.streams.socket_sink import SocketSink
 from upbit_ingester.streams.stream import StreamSink, changes_of
+from upbit_ingester.upbit.budgets import Budgets
 from upbit_ingester.upbit.markets import Markets
 from upbit_ingester.upbit.rest import RestClient
 from upbit_ingester.upbit.session import Session
@@ -100,7 +101,7 @@ class Service:
         if self._metrics.replayed:
             log.warning("spool: %d records of an earlier run are sent first", self._metrics.replayed)
         if self._metrics.spool_damaged:
-            # The next start finds nothing damaged any more: what is doubted now must be written now.
+            # The next start finds no damage any more: what does not count as known must be written now.
             states.save(kept, state_path)
 
     def _delivery(self, lanes: list[Lane], refuse: Callable[[Any, str], bool]) -> Delivery:
@@ -160,7 +161,7 @@ class Service:
         stopping = loop.create_task(self._stopping.wait())
         await asyncio.wait([ingest, stopping], return_when=asyncio.FIRST_COMPLETED)
         if ingest.done() and not ingest.cancelled() and (error := ingest.exception()):
-            log.critical("stopped by a defect", exc_info=error)
+            log.critical("stopped by an unexpected error (a bug)", exc_info=error)
         self._stopping.set()
         ingest.cancel()
         await asyncio.wait([ingest])
@@ -246,7 +247,7 @@ def _note_left_over(lane: Lane, kept: State) -> None:
         kept.apply(change)
         times_ms.append(change.event_ms)
     if lane.spool.damaged and times_ms:
-        kept.doubt(lane.name, min(times_ms) - DAMAGE_REACH_MS)
+        kept.forget_since(lane.name, min(times_ms) - DAMAGE_REACH_MS)
 
 
 def _lock(settings: Settings) -> int:

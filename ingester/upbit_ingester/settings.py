@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from upbit_ingester import contract
 from upbit_ingester.contract import Contract
-from upbit_ingester.gate.frames import STRUCTS
+from upbit_ingester.gate.frames import STREAMS
 from upbit_ingester.health import logs
 
 MIB = 1024 * 1024
@@ -151,7 +151,7 @@ def _codes(text: str) -> tuple[str, ...]:
 
 def _streams(text: str, pipeline: Contract) -> tuple[str, ...]:
     for name in pipeline.streams:
-        if name not in STRUCTS:
+        if name not in STREAMS:
             raise SettingsError(
                 f"pipeline.toml: streams.{name}: the gate has no struct for it; add one to "
                 "upbit_ingester/gate/frames.py"

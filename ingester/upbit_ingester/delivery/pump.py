@@ -142,7 +142,7 @@ class Pump(threading.Thread):
             self._run()
         except Exception:
             # The spool holds what was not delivered; the watchdog ends the process, the next start goes on.
-            log.exception("pump: stopped by a defect")
+            log.exception("pump: stopped by an unexpected error (a bug)")
             raise SystemExit from None
 
     def _run(self) -> None:

@@ -1,7 +1,7 @@
-"""The quick half of the gate: is a frame spelled as Upbit spells nearly all of them, so that it certainly fits?
+"""The fast path of the gate: is a frame spelled as Upbit spells nearly all of them?
 
-Yes only to what needs no second look; a no means nothing but that the gate looks at everything one by one. A look at
-one value costs 0.4 µs, and a ticker has thirty: here all values of a kind are looked at together.
+True only if the frame certainly fits. False decides nothing: the gate then checks each value. A check of one value
+costs 0.4 µs, and a ticker has thirty: here all values of a kind are checked together.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from upbit_ingester.gate.frames import StreamFrame
+from upbit_ingester.gate.frames import Frame, StreamSpec
 from upbit_ingester.gate.numbers import LONGEST_NUMBER, DecimalColumn
 
 Values = tuple[Any, ...]
@@ -19,19 +19,19 @@ _PLAIN = b"0123456789.-,"
 _SHAPE = bytes.maketrans(b"0123456789", b"0" * 10)
 
 
-class Ordinary:
-    """The ordinary frames of one stream."""
+class FastPath:
+    """What is asked of each frame of one stream."""
 
-    def __init__(self, struct: type[StreamFrame], widths: dict[str, tuple[int, int]]) -> None:
-        """`widths`: (precision, scale) of each DECIMAL column."""
-        fields = msgspec.structs.fields(struct)
+    def __init__(self, spec: StreamSpec) -> None:
+        fields, widths = msgspec.structs.fields(spec.struct), spec.widths
         places = {field.name: place for place, field in enumerate(fields)}
         self._columns = [
             _Columns(width, [places[name] for name, own in widths.items() if own == width])
             for width in dict.fromkeys(widths.values())
         ]
-        texts = [field.name for field in fields if field.type is msgspec.Raw and field.name not in widths]
-        self._texts = _taker(places[name] for name in texts if name != "orderbook_units")
+        checked = {*widths, spec.rows.field} if spec.rows else {*widths}
+        texts = [field.name for field in fields if field.type is msgspec.Raw and field.name not in checked]
+        self._texts = _taker(places[name] for name in texts)
         self._encoder = msgspec.json.Encoder()
         self._buffer = bytearray()
 
@@ -44,7 +44,7 @@ class Ordinary:
         text = b",".join(self._texts(values))
         return b"{" not in text and b"[" not in text and len(text) <= LONGEST_NUMBER
 
-    def spelling(self, frame: StreamFrame, data: bytes) -> bool:
+    def spelling(self, frame: Frame, data: bytes) -> bool:
         """`data` is what the frame's known fields make: none unknown, none twice, in the wire's order, no blanks."""
         self._encoder.encode_into(frame, self._buffer)
         return self._buffer == data

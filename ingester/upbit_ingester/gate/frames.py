@@ -1,15 +1,33 @@
-"""The shape of each stream's frame as the gate sees it: one typed struct per stream (docs/decisions/0022).
+"""What the gate knows of each stream: the typed struct of its frame, and the widths of the numbers in it.
 
 `Raw` keeps a value as its bytes in the frame: numbers are judged by their text, never through a float, and what only
 passes through is not decoded at all. A field without a default is required. What Upbit may add later is not listed:
-msgspec skips it, and the gate counts it.
+msgspec skips it, and the gate counts it. Decision: docs/decisions/0022.
+
+A stream is one struct with its `event`, and one entry in `STREAMS`.
 """
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 ABSENT = Raw(b"")  # a field that the frame does not have; no JSON value is empty
+
+# No exchange time is outside: dt and hh are computed from it, and a year of five digits would break the job.
+EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
+MICROSECONDS = 1_000_000_000_000_000  # a time above this is in microseconds, as on some order books
+
+_INT64_MAX = 2**63 - 1
+
+# (the exchange's time of the event in ms, sequential_id or 0, with the code the stream's key)
+Event = tuple[int, int, tuple[int, bytes]]
+Widths = dict[str, tuple[int, int]]
+
+
+class MisfitError(Exception):
+    """Why the frame at hand is refused."""
 
 
 class Frame(Struct, gc=False, omit_defaults=True):
@@ -21,6 +39,12 @@ class Frame(Struct, gc=False, omit_defaults=True):
     type: str
     code: str | UnsetType | None = UNSET
     market: str | UnsetType | None = UNSET
+    if TYPE_CHECKING:  # every stream has it, each at its own place in the wire's order
+        stream_type: str | UnsetType | None = UNSET
+
+    def event(self) -> Event:
+        """The event that the frame shows; MisfitError when one of its times or its id is not a possible one."""
+        raise NotImplementedError
 
 
 class TradeFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
@@ -42,6 +66,14 @@ class TradeFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     best_bid_price: Raw = ABSENT
     best_bid_size: Raw = ABSENT
     stream_type: str | UnsetType | None = UNSET
+
+    def event(self) -> Event:
+        """See Frame."""
+        if not 0 < self.sequential_id <= _INT64_MAX:
+            raise MisfitError(f"sequential_id {str(self.sequential_id)[:30]} is not a positive 64-bit integer")
+        possible_ms("timestamp", self.timestamp)
+        event_ms = possible_ms("trade_timestamp", self.trade_timestamp)
+        return event_ms, self.sequential_id, (self.sequential_id, b"")
 
 
 class TickerFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
@@ -79,6 +111,11 @@ class TickerFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     acc_trade_volume_24h: Raw = ABSENT
     stream_type: str | UnsetType | None = UNSET
 
+    def event(self) -> Event:
+        """See Frame."""
+        possible_ms("trade_timestamp", self.trade_timestamp)
+        return possible_ms("timestamp", self.timestamp), 0, (self.timestamp, bytes(self.acc_trade_volume))
+
 
 class OrderbookFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     """A whole book; key (code, timestamp). `timestamp` in ms, on some books in microseconds (a known defect)."""
@@ -89,6 +126,11 @@ class OrderbookFrame(Frame, gc=False, kw_only=True, omit_defaults=True):
     orderbook_units: Raw
     stream_type: str | UnsetType | None = UNSET
     level: Raw = ABSENT
+
+    def event(self) -> Event:
+        """See Frame."""
+        in_ms = self.timestamp // 1000 if self.timestamp > MICROSECONDS else self.timestamp
+        return possible_ms("timestamp", in_ms), 0, (self.timestamp, b"")
 
 
 class OrderbookUnit(Struct, gc=False):
@@ -114,59 +156,84 @@ class ControlFrame(Struct, gc=False, forbid_unknown_fields=True):
     error: ErrorBody | None = None
 
 
-StreamFrame = TradeFrame | TickerFrame | OrderbookFrame
-STRUCTS: dict[str, type[TradeFrame] | type[TickerFrame] | type[OrderbookFrame]] = {
-    "trade": TradeFrame,
-    "ticker": TickerFrame,
-    "orderbook": OrderbookFrame,
-}
+def possible_ms(name: str, value: int | UnsetType | None) -> int:
+    """`value`, the field `name` of a frame, if it is a time in ms that the lake can hold; 0 where it is left out.
 
-# (precision, scale) of each DECIMAL column in sql/tables/<stream>.sql; a unit test keeps the two equal.
-WIDTHS: dict[str, dict[str, tuple[int, int]]] = {
-    "trade": {
-        "trade_price": (17, 8),
-        "trade_volume": (20, 8),
-        "prev_closing_price": (17, 8),
-        "change_price": (17, 8),
-        "best_ask_price": (17, 8),
-        "best_ask_size": (20, 8),
-        "best_bid_price": (17, 8),
-        "best_bid_size": (20, 8),
-    },
-    "ticker": {
-        "acc_trade_volume": (24, 8),
-        "opening_price": (17, 8),
-        "high_price": (17, 8),
-        "low_price": (17, 8),
-        "trade_price": (17, 8),
-        "prev_closing_price": (17, 8),
-        "change_price": (17, 8),
-        "signed_change_price": (17, 8),
-        "change_rate": (20, 10),
-        "signed_change_rate": (20, 10),
-        "trade_volume": (20, 8),
-        "acc_trade_volume_24h": (24, 8),
-        "acc_trade_price": (38, 16),
-        "acc_trade_price_24h": (38, 16),
-        "acc_ask_volume": (24, 8),
-        "acc_bid_volume": (24, 8),
-        "highest_52_week_price": (17, 8),
-        "lowest_52_week_price": (17, 8),
-    },
-    "orderbook": {"total_ask_size": (24, 8), "total_bid_size": (24, 8), "level": (20, 8)},
-}
+    Raises:
+        MisfitError: it is outside 2010 to 2100.
+    """
+    if value is None or isinstance(value, UnsetType):
+        return 0  # optional here: the structs require what must be there
+    if not EARLIEST_MS <= value < LATEST_MS:
+        raise MisfitError(f"{name} {str(value)[:30]} is not a time in ms between 2010 and 2100")
+    return value
 
-# The same for the levels of a book: ARRAY<ROW<…>> in sql/tables/orderbook.sql, in the wire's order of fields.
-UNIT_WIDTHS: dict[str, tuple[int, int]] = {
-    "ask_price": (17, 8),
-    "bid_price": (17, 8),
-    "ask_size": (20, 8),
-    "bid_size": (20, 8),
-}
 
-# Members that must hold a value, not null: the NOT NULL columns.
-REQUIRED_NUMBERS: dict[str, tuple[str, ...]] = {
-    "trade": ("trade_price", "trade_volume"),
-    "ticker": ("trade_price", "acc_trade_volume"),
-    "orderbook": (),
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A field that holds an array of objects of one kind: ARRAY<ROW<…>> of numbers, in the wire's order of fields."""
+
+    field: str
+    struct: type[Struct]
+    widths: Widths
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One stream at the gate. `widths`: (precision, scale) of each DECIMAL column in sql/tables; a test compares them.
+
+    A field of `widths` that the struct requires must hold a number, not null: those are the NOT NULL columns.
+    """
+
+    struct: type[Frame]
+    widths: Widths
+    rows: Rows | None = None
+
+
+STREAMS: dict[str, StreamSpec] = {
+    "trade": StreamSpec(
+        TradeFrame,
+        {
+            "trade_price": (17, 8),
+            "trade_volume": (20, 8),
+            "prev_closing_price": (17, 8),
+            "change_price": (17, 8),
+            "best_ask_price": (17, 8),
+            "best_ask_size": (20, 8),
+            "best_bid_price": (17, 8),
+            "best_bid_size": (20, 8),
+        },
+    ),
+    "ticker": StreamSpec(
+        TickerFrame,
+        {
+            "acc_trade_volume": (24, 8),
+            "opening_price": (17, 8),
+            "high_price": (17, 8),
+            "low_price": (17, 8),
+            "trade_price": (17, 8),
+            "prev_closing_price": (17, 8),
+            "change_price": (17, 8),
+            "signed_change_price": (17, 8),
+            "change_rate": (20, 10),
+            "signed_change_rate": (20, 10),
+            "trade_volume": (20, 8),
+            "acc_trade_volume_24h": (24, 8),
+            "acc_trade_price": (38, 16),
+            "acc_trade_price_24h": (38, 16),
+            "acc_ask_volume": (24, 8),
+            "acc_bid_volume": (24, 8),
+            "highest_52_week_price": (17, 8),
+            "lowest_52_week_price": (17, 8),
+        },
+    ),
+    "orderbook": StreamSpec(
+        OrderbookFrame,
+        {"total_ask_size": (24, 8), "total_bid_size": (24, 8), "level": (20, 8)},
+        Rows(
+            "orderbook_units",
+            OrderbookUnit,
+            {"ask_price": (17, 8), "bid_price": (17, 8), "ask_size": (20, 8), "bid_size": (20, 8)},
+        ),
+    ),
 }

@@ -1,7 +1,7 @@
 """Does a number, as spelled in JSON, fit a DECIMAL(precision, scale) column without losing a digit?
 
 Judged from the text: a float would round before it is judged. What counts is the value's digits, not the spelling:
-`1.16539E8`, `6E-8` and `103460000.00000000` are ordinary, and zeros beyond the scale carry nothing.
+`1.16539E8`, `6E-8` and `103460000.00000000` are all usual, and zeros beyond the scale carry nothing.
 """
 
 import re
@@ -12,15 +12,15 @@ _EXPONENT_MAX_DIGITS = 6  # beyond, Decimal itself overflows; no price has such 
 LONGEST_NUMBER = 1000  # characters; Jackson, which reads the frame in Flink, drops a record with a longer one
 
 
-def ordinary_pattern(precision: int, scale: int) -> bytes:
-    """A regular expression for the ordinary spellings of what fits DECIMAL(precision, scale).
+def usual_pattern(precision: int, scale: int) -> bytes:
+    """A regular expression for the usual spellings of what fits DECIMAL(precision, scale).
 
     Plain; as a Java double from 10,000,000 on (`1.16539E8`) or below 0.001 (`7.9276E-4`, `5.0E-4`); as a BigDecimal
     below 0.000001 (`6E-8`, `0E-8`). For columns with 9 digits or more before the point and 8 or more after it, as all
     of the lake's are.
     """
     # Possessive throughout: 30 levels of numbers that end in zeros would otherwise be tried in every division.
-    # No spelling of the exchange has so many zeros: who writes more is looked at one by one, for the text's length too.
+    # No spelling of the exchange has so many zeros: a longer one is looked at alone, for the text's length too.
     plain = rb"(?:0|[1-9][0-9]{0,%d}+)(?:\.[0-9]{1,%d}+0{0,40}+)?+" % (precision - scale - 1, scale)
     large = rb"[1-9](?:\.[0-9]{1,%d}+)?+E[78]" % scale
     small = rb"|".join(rb"[1-9]\.[0-9]{1,%d}+E-%d" % (scale - power, power) for power in range(4, 8))
@@ -28,21 +28,21 @@ def ordinary_pattern(precision: int, scale: int) -> bytes:
 
 
 class DecimalColumn:
-    """One DECIMAL column's width, with the quick test for the ordinary spellings compiled once."""
+    """One DECIMAL column's width, with the quick test for the usual spellings compiled once."""
 
     __slots__ = ("precision", "quick", "scale")
 
     def __init__(self, precision: int, scale: int) -> None:
         self.precision = precision
         self.scale = scale
-        self.quick = re.compile(ordinary_pattern(precision, scale)).fullmatch
+        self.quick = re.compile(usual_pattern(precision, scale)).fullmatch
 
     def misfit(self, text: bytes) -> str | None:
         """Why `text` does not fit, or None when it fits. Exact for every spelling that JSON allows."""
         if self.quick(text):
             return None
         if not _JSON_NUMBER.fullmatch(text):
-            return f"{_shown(text)} is no number"
+            return f"{_shown(text)} is not a number"
         if len(text) > LONGEST_NUMBER:
             return f"{_shown(text)} has {len(text)} characters, the SQL takes {LONGEST_NUMBER}"
         exponent = re.split(rb"[eE]", text)[-1] if b"e" in text.lower() else b""

@@ -68,7 +68,7 @@ class Watchdog(threading.Thread):
     def __init__(
         self, pulse: Callable[[], Pulse], stopping: Callable[[], bool], bound_s: float = WATCHDOG_BOUND_S
     ) -> None:
-        """`stopping`: true once the process ends by itself, then a pump that has ended is no defect."""
+        """`stopping`: true once the process ends by itself, then a pump that has ended is healthy."""
         super().__init__(name="watchdog", daemon=True)
         self._pulse = pulse
         self._stopping = stopping

@@ -11,18 +11,18 @@ import time
 EVERY_S = 10.0
 
 
-def give_back() -> None:
+def trim() -> None:
     """One call: half a millisecond when there is nothing to give back, 10 to 20 for 100 MiB."""
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def give_back_for_ever() -> None:
+def trim_for_ever() -> None:
     """In a thread of its own, which ends with the process. Does nothing where the C library is not glibc."""
     if hasattr(ctypes.CDLL(None), "malloc_trim"):
-        threading.Thread(target=_run, name="memory", daemon=True).start()
+        threading.Thread(target=_run, name="malloc_trim", daemon=True).start()
 
 
 def _run() -> None:
     while True:
         time.sleep(EVERY_S)
-        give_back()
+        trim()

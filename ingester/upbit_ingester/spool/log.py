@@ -18,7 +18,7 @@ from pathlib import Path
 
 from upbit_ingester.spool.disk import sync_directory
 from upbit_ingester.spool.record import Record, decode_all, encode
-from upbit_ingester.spool.recovery import adopt
+from upbit_ingester.spool.recovery import recover
 from upbit_ingester.spool.segment import MAGIC, Entry, Segment
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -38,7 +38,7 @@ class Spool:
         segment_bytes: int = SEGMENT_BYTES,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`wall_clock` (seconds since the epoch) tells how old the files of an earlier run are."""
+        """`wall_clock` (seconds since the epoch) says how old the files of an earlier run are."""
         self._directory = directory
         self._clock = clock
         self._wall_clock = wall_clock
@@ -62,16 +62,16 @@ class Spool:
     def _open(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         for path in sorted(path for path in self._directory.glob("*.seg") if path.stem.isdigit()):
-            self._adopt(path)
+            self._recover(path)
         # What was set aside keeps its number: another file must not take its name.
         self._number = max((int(path.stem) for path in self._directory.iterdir() if path.stem.isdigit()), default=0)
         self._tail_complete = not self._segments
         if self._segments:
             self._cursor_segment = self._segments[0]
 
-    def _adopt(self, path: Path) -> None:
+    def _recover(self, path: Path) -> None:
         age_s = max(0.0, self._wall_clock() - path.stat().st_mtime)
-        found = adopt(path, self._clock() - age_s)
+        found = recover(path, self._clock() - age_s)
         self.torn_tails += found.torn
         self.damaged += found.damaged
         if found.segment is not None:

@@ -12,7 +12,7 @@ from upbit_ingester.spool.segment import MAGIC, Segment
 log = logging.getLogger(__name__)
 
 
-class Adopted(NamedTuple):
+class Recovered(NamedTuple):
     """The segment, None when it holds nothing, and what was wrong with its file."""
 
     segment: Segment | None
@@ -20,8 +20,8 @@ class Adopted(NamedTuple):
     damaged: bool = False
 
 
-def adopt(path: Path, created_s: float) -> Adopted:
-    """Take over the file at `path`: cut a torn end, keep a damaged one aside, delete one without records.
+def recover(path: Path, created_s: float) -> Recovered:
+    """Recover the file at `path`: cut a torn end, keep a damaged one aside, delete one without records.
 
     Raises:
         OSError: the disk refuses.
@@ -37,10 +37,10 @@ def adopt(path: Path, created_s: float) -> Adopted:
         os.truncate(path, min(size, len(data)))
     if not ends:
         path.unlink()
-        return Adopted(None, torn, damaged)
+        return Recovered(None, torn, damaged)
     segment = Segment(path, len(MAGIC), created_s, sealed=True)
     segment.grow(len(ends), size - len(MAGIC))
-    return Adopted(segment, torn, damaged)
+    return Recovered(segment, torn, damaged)
 
 
 def _rescue(path: Path, data: bytes) -> tuple[list[int], int]:

@@ -3,7 +3,7 @@
 There are two copies: one for decisions (event loop) and one that follows only what stands in the spool (pump) and is
 written to `state.json` each second. After a kill the file may be a second behind in what was seen, which only makes
 the refetch reach a little further back: repeated trades are harmless, missing ones are not. A gap or a baseline is
-written before any record that comes after it: once such a record is known, nothing else tells that trades before it
+written before any record that comes after it: once such a record is known, nothing else shows that trades before it
 are missing.
 """
 
@@ -72,7 +72,7 @@ class State(msgspec.Struct):
         else:
             self.trades[change.code].gap_from_ms = None
 
-    def doubt(self, stream: str, since_ms: int) -> None:
+    def forget_since(self, stream: str, since_ms: int) -> None:
         """What came of `stream` since `since_ms` may be lost: none of it counts as known."""
         mark = self.streams.get(stream)
         if mark is not None:

@@ -12,8 +12,9 @@ from typing import Protocol
 
 import requests
 
-from upbit_ingester.backoff import Budgets, stated_wait_s
+from upbit_ingester.backoff import stated_wait_s
 from upbit_ingester.health.metrics import Metrics
+from upbit_ingester.upbit.budgets import Budgets
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class RestClient:
         answer = await asyncio.get_running_loop().run_in_executor(self._executor, self._request, path, parameters)
         self._metrics.rest_requests[str(answer.status or "error")] += 1
         if answer.remaining == 0:
-            await asyncio.sleep(1.0)  # somebody else on this address uses the same budget
+            await asyncio.sleep(1.0)  # another program on this address uses the same budget
         return answer
 
     def _request(self, path: str, parameters: dict[str, str | int]) -> Answer:

@@ -17,9 +17,10 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from upbit_ingester.backoff import Backoff, Budgets, stated_wait_s
+from upbit_ingester.backoff import Backoff, stated_wait_s
 from upbit_ingester.spool.gap_log import SILENCE
-from upbit_ingester.upbit.fast_connection import DirectConnection
+from upbit_ingester.upbit.budgets import Budgets
+from upbit_ingester.upbit.fast_connection import FastConnection
 from upbit_ingester.upbit.socket import SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,13 @@ class Session:
         cause = cause_of(error)
         text = " ".join(str(error).split())[:200]
         if cause == "defect":
-            log.error("%s: defect while reading (%s: %s)", self._name, type(error).__name__, text, exc_info=error)
+            log.error(
+                "%s: unexpected error while reading, a bug (%s: %s)",
+                self._name,
+                type(error).__name__,
+                text,
+                exc_info=error,
+            )
         log.warning("%s: connection lost or refused (%s: %s); next try in %.1f s", self._name, cause, text, wait_s)
 
     async def _connection(self) -> NoReturn:
@@ -161,16 +168,16 @@ class Session:
             close_timeout=CLOSE_S,
             max_size=MAX_FRAME_BYTES,
             max_queue=_QUEUE_FRAMES,
-            create_connection=DirectConnection,
+            create_connection=FastConnection,
         ) as socket:
-            assert isinstance(socket, DirectConnection)
+            assert isinstance(socket, FastConnection)
             codes = self._codes()
             await socket.send(subscription(self._stream, codes, connection))
             log.info("%s: connected as %s, %d codes", self._name, connection, len(codes))
             self._sink.connected(codes)
             await self._read(socket, connection, codes)
 
-    async def _read(self, socket: DirectConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
+    async def _read(self, socket: FastConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
         loop = asyncio.get_running_loop()
         self._last_data_s = loop.time()
         try:
@@ -193,7 +200,7 @@ class Session:
             await asyncio.sleep(1.0)
             deadline.reschedule(self._last_data_s + self._silence_s)
 
-    async def _follow(self, socket: DirectConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
+    async def _follow(self, socket: FastConnection, connection: str, codes: tuple[str, ...]) -> NoReturn:
         """Check what the subscription brought, then wait for another list of codes and subscribe to that.
 
         A second request replaces the first and counts as a message (docs/upbit.md#limits):
@@ -211,7 +218,7 @@ class Session:
             log.info("%s: subscribed to %d codes instead", self._name, len(codes))
         raise AssertionError("itertools.count ends")
 
-    async def _frames(self, socket: DirectConnection, connection: str) -> NoReturn:
+    async def _frames(self, socket: FastConnection, connection: str) -> NoReturn:
         loop = asyncio.get_running_loop()
         numbers = itertools.count(1)
         fresh = True

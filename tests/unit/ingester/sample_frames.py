@@ -1,4 +1,4 @@
-"""Frames as Upbit sends them (docs/upbit.md): real values, spelled as on the wire where that is known."""
+"""Frames as Upbit sends them: real values, spelled as on the wire where that is known (docs/upbit.md)."""
 
 TRADE = (
     b'{"type":"trade","code":"KRW-BTC","timestamp":1787728554853,"trade_date":"2026-08-26","trade_time":"07:15:54",'
@@ -7,7 +7,7 @@ TRADE = (
     b'"best_ask_price":109867000,"best_ask_size":0.0099545,"best_bid_price":109847000,"best_bid_size":0.1583673,'
     b'"stream_type":"SNAPSHOT"}'
 )
-# The same trade over the WebSocket and over REST (§13.2); REST signs change_price.
+# The same trade over the WebSocket and over REST; REST signs change_price.
 TRADE_LIVE = (
     b'{"type":"trade","code":"KRW-BTC","timestamp":1785395043831,"trade_date":"2026-07-30","trade_time":"07:04:03",'
     b'"trade_timestamp":1785395043779,"trade_price":91361000.0,"trade_volume":0.01275549,"ask_bid":"ASK",'
@@ -20,7 +20,7 @@ REST_TRADE = (
     b'"trade_price":91361000.00000000,"trade_volume":0.01275549,"prev_closing_price":91424000.00000000,'
     b'"change_price":-63000.00000000,"ask_bid":"ASK","sequential_id":17853950437790001}'
 )
-# A trade of 2021: no best prices, whole seconds, exponents, a 17-digit id on a BTC pair (§13.5 in DEFAULT names).
+# A trade of 2021: no best prices, whole seconds, exponents, a 17-digit id on a BTC pair (in DEFAULT names).
 TRADE_2021 = (
     b'{"type":"trade","code":"BTC-ITAM","timestamp":1618678272375,"trade_date":"2021-04-17","trade_time":"16:51:12",'
     b'"trade_timestamp":1618678272000,"trade_price":0.00000113,"trade_volume":3416.89061628,"ask_bid":"ASK",'

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_ingester.backoff import Backoff, Pace, stated_wait_s
+from upbit_ingester.backoff import Backoff, stated_wait_s
+from upbit_ingester.upbit.budgets import Pace
 
 
 def test_ceilings_double_up_to_thirty_seconds() -> None:

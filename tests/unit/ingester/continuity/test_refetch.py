@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from tests.unit.ingester.sample_frames import REST_TRADE, TRADE_LIVE
-from upbit_ingester.backoff import Budgets
 from upbit_ingester.continuity.refetch import MARGIN_MS, PAGE, Refetcher, Target, decide, select
 from upbit_ingester.gate.gate import Accepted, Gate
 from upbit_ingester.health.metrics import Metrics
 from upbit_ingester.spool.state import KnownTrades
 from upbit_ingester.upbit import rest_trades
+from upbit_ingester.upbit.budgets import Budgets
 from upbit_ingester.upbit.rest import Answer, RestClient, RestError, retry_wait_s
 from upbit_ingester.upbit.rest_trades import RestTrade
 

@@ -7,13 +7,13 @@ import pytest
 
 from tests.unit.ingester.stream_setting import Setting
 from upbit_ingester.continuity.staleness import BOUNDS_S, Staleness
-from upbit_ingester.gate.frames import STRUCTS
+from upbit_ingester.gate.frames import STREAMS
 
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 
 
 def test_each_stream_has_its_bound() -> None:
-    assert BOUNDS_S.keys() == STRUCTS.keys()
+    assert BOUNDS_S.keys() == STREAMS.keys()
 
 
 def test_a_code_is_stale_after_its_bound_and_named_once() -> None:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.ingester.sample_frames import ORDERBOOK, ORDERBOOK_PLAIN, TICKER, TRADE, TRADE_2021, TRADE_LIVE
-from upbit_ingester.gate.frames import ABSENT, REQUIRED_NUMBERS, STRUCTS, UNIT_WIDTHS, WIDTHS
+from upbit_ingester.gate.frames import ABSENT, MICROSECONDS, STREAMS
 from upbit_ingester.gate.gate import MAX_FRAME_BYTES, Accepted, Control, Gate, Rejected
 
 TABLES = Path(__file__).parents[4] / "sql" / "tables"
-GATES = {stream: Gate(stream) for stream in STRUCTS}
+GATES = {stream: Gate(stream) for stream in STREAMS}
 # Nothing has happened in this market today (the zeros are BigDecimals), and another one is worth a Java double.
 EVEN_TICKER = re.sub(rb'"(change_price|signed_change_price)":[^,]*', rb'"\1":0E-8', TICKER)
 EVEN_TICKER = re.sub(rb'"(change_rate|signed_change_rate)":[^,]*', rb'"\1":0E-10', EVEN_TICKER)
@@ -27,10 +27,10 @@ def check(data: bytes, stream: str = "trade") -> Accepted | Rejected | Control:
 
 
 def reason(data: bytes, stream: str = "trade") -> str:
-    verdict = check(data, stream)
-    assert isinstance(verdict, Rejected), verdict
-    assert "\n" not in verdict.reason
-    return verdict.reason
+    result = check(data, stream)
+    assert isinstance(result, Rejected), result
+    assert "\n" not in result.reason
+    return result.reason
 
 
 def with_member(data: bytes, name: str, value: str) -> bytes:
@@ -49,35 +49,42 @@ def decimals(text: str) -> dict[str, tuple[int, int]]:
     return {name: (int(precision), int(scale)) for name, precision, scale in found}
 
 
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_widths_are_those_of_the_table(stream: str) -> None:
     text = (TABLES / f"{stream}.sql").read_text(encoding="utf-8")
-    nested = re.search(r"ARRAY<ROW<(.*?)>>", text, re.DOTALL)
-    if nested:
-        assert decimals(nested.group(1)) == UNIT_WIDTHS
+    spec = STREAMS[stream]
+    nested = re.search(r"(\w+)`? ARRAY<ROW<(.*?)>>", text, re.DOTALL)
+    assert bool(nested) == (spec.rows is not None)
+    if nested and spec.rows:
+        assert nested.group(1) == spec.rows.field
+        assert decimals(nested.group(2)) == spec.rows.widths
         text = text.replace(nested.group(0), "")
-    assert decimals(text) == WIDTHS[stream]
+    assert decimals(text) == spec.widths
 
 
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_what_the_table_requires_the_gate_requires(stream: str) -> None:
     text = (TABLES / f"{stream}.sql").read_text(encoding="utf-8")
     body = re.sub(r"ARRAY<ROW<.*?>>", "ARRAY", text, flags=re.DOTALL)
     ours = {"dt", "hh", "kafka_partition", "kafka_offset", "code"}  # code: by code or market, tested below
     required = set(re.findall(r"^\s+`?(\w+)`? [A-Z]+(?:\([\d, ]+\))? NOT NULL", body, re.MULTILINE)) - ours
-    struct = STRUCTS[stream]
+    struct = STREAMS[stream].struct
     assert required == {field.name for field in msgspec.structs.fields(struct) if field.required} - {"type"}
-    assert set(REQUIRED_NUMBERS[stream]) == required & set(WIDTHS[stream])
-    assert set(WIDTHS[stream]) <= set(struct.__struct_fields__)
+    assert set(STREAMS[stream].widths) <= set(struct.__struct_fields__)
     assert bytes(ABSENT) == b""
 
 
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_every_column_of_the_exchange_is_known(stream: str) -> None:
     """An unknown field is counted as drift: none of the columns may be one."""
     columns = set(re.findall(r"^  `?(\w+)`? [A-Z]", (TABLES / f"{stream}.sql").read_text(encoding="utf-8"), re.M))
     ours = {"dt", "hh", "kafka_partition", "kafka_offset", "received_at", "source", "PRIMARY"}
-    assert columns - ours <= set(STRUCTS[stream].__struct_fields__)
+    assert columns - ours <= set(STREAMS[stream].struct.__struct_fields__)
+
+
+def test_a_time_is_in_microseconds_where_the_sql_takes_it_for_one() -> None:
+    text = (TABLES.parent / "jobs" / "orderbook.sql").read_text(encoding="utf-8")
+    assert re.findall(r"`timestamp` > (\d+) THEN `timestamp` / 1000", text) == [str(MICROSECONDS)]
 
 
 # -- what passes -----------------------------------------------------------------------------------------------------
@@ -103,9 +110,9 @@ def test_an_empty_code_beside_a_market_is_refused_as_the_sql_would_take_it() -> 
 
 
 def test_microseconds_of_a_book_pass_and_count_as_milliseconds() -> None:
-    verdict = check(with_member(ORDERBOOK, "timestamp", "1691530805062000"), "orderbook")
-    assert isinstance(verdict, Accepted)
-    assert verdict.event_ms == 1691530805062
+    result = check(with_member(ORDERBOOK, "timestamp", "1691530805062000"), "orderbook")
+    assert isinstance(result, Accepted)
+    assert result.event_ms == 1691530805062
 
 
 def test_padded_and_empty_books_pass() -> None:
@@ -129,12 +136,12 @@ def test_delisting_date_of_any_shape(value: bytes) -> None:
 
 
 def test_unknown_fields_pass_and_are_named() -> None:
-    verdict = check(TRADE.replace(b'{"type"', '{"venue":"서울","lot":1,"type"'.encode(), 1))
-    assert isinstance(verdict, Accepted)
-    assert verdict.unknown_fields == ("lot", "venue")
-    verdict = check(ORDERBOOK.replace(b'"ask_price":1.16539E8', b'"orders":3,"ask_price":1.16539E8'), "orderbook")
-    assert isinstance(verdict, Accepted)
-    assert verdict.unknown_fields == ("orders",)
+    result = check(TRADE.replace(b'{"type"', '{"venue":"서울","lot":1,"type"'.encode(), 1))
+    assert isinstance(result, Accepted)
+    assert result.unknown_fields == ("lot", "venue")
+    result = check(ORDERBOOK.replace(b'"ask_price":1.16539E8', b'"orders":3,"ask_price":1.16539E8'), "orderbook")
+    assert isinstance(result, Accepted)
+    assert result.unknown_fields == ("orders",)
 
 
 @pytest.mark.parametrize("member", [b'"error":{"name":"x"},', b'"status":"UP",'])
@@ -150,9 +157,9 @@ def test_words_of_the_exchange_cannot_steer_a_terminal() -> None:
         "A\N{REPLACEMENT CHARACTER}[31m: a b"
     )
     assert reason(TRADE.replace(b'"ASK"', b'"A\\u0000\\u009bK"')).isprintable()
-    verdict = check(TRADE.replace(b'{"type"', b'{"\\u001b":1,"":2,"type"', 1))
-    assert isinstance(verdict, Accepted)
-    assert verdict.unknown_fields == ("(empty)", "\N{REPLACEMENT CHARACTER}")
+    result = check(TRADE.replace(b'{"type"', b'{"\\u001b":1,"":2,"type"', 1))
+    assert isinstance(result, Accepted)
+    assert result.unknown_fields == ("(empty)", "\N{REPLACEMENT CHARACTER}")
 
 
 def test_control_frames() -> None:
@@ -169,16 +176,21 @@ def test_control_frames() -> None:
     ("stream", "name", "value", "expected"),
     [
         ("trade", "trade_price", "null", "trade_price is null"),
-        ("trade", "trade_price", '"109847000.0"', "trade_price '\"109847000.0\"' is no number"),
+        ("trade", "trade_price", '"109847000.0"', "trade_price '\"109847000.0\"' is not a number"),
         ("trade", "trade_price", "1098470000.0", "trade_price '1098470000.0' has 10 digits before the point"),
         ("trade", "trade_volume", "0.123456789", "trade_volume '0.123456789' has 9 decimals"),
         ("trade", "best_ask_size", "1e400", "best_ask_size '1e400' has 401 digits"),
         ("trade", "sequential_id", "17000000000000007.0", "not a trade frame: Expected `int`, got `float`"),
         ("trade", "sequential_id", '"17877285547970000"', "not a trade frame: Expected `int`, got `str`"),
-        ("trade", "sequential_id", "99999999999999999999", "sequential_id 99999999999999999999 is no positive 64-bit"),
-        ("trade", "sequential_id", "0", "sequential_id 0 is no positive 64-bit"),
-        ("trade", "trade_timestamp", "1787728554", "trade_timestamp 1787728554 is no time in ms"),
-        ("trade", "timestamp", "-1", "timestamp -1 is no time in ms"),
+        (
+            "trade",
+            "sequential_id",
+            "99999999999999999999",
+            "sequential_id 99999999999999999999 is not a positive 64-bit",
+        ),
+        ("trade", "sequential_id", "0", "sequential_id 0 is not a positive 64-bit"),
+        ("trade", "trade_timestamp", "1787728554", "trade_timestamp 1787728554 is not a time in ms"),
+        ("trade", "timestamp", "-1", "timestamp -1 is not a time in ms"),
         ("trade", "ask_bid", '"BUY"', "not a trade frame: Invalid enum value 'BUY'"),
         ("trade", "type", '"ticker"', "type is 'ticker', expected 'trade'"),
         ("trade", "code", '""', "neither code nor market holds a code"),
@@ -189,10 +201,10 @@ def test_control_frames() -> None:
         ("trade", "trade_date", "1" * 1001, "a number has 1001 characters, the SQL takes 1000"),
         ("ticker", "is_trading_suspended", '"yes"', "not a ticker frame: Expected `bool | null`, got `str`"),
         ("ticker", "acc_trade_volume", "null", "acc_trade_volume is null"),
-        ("ticker", "timestamp", "9007199254740993000", "timestamp 9007199254740993000 is no time in ms"),
-        ("orderbook", "ask_size", "null", "orderbook_units.ask_size 'null' is no number"),
+        ("ticker", "timestamp", "9007199254740993000", "timestamp 9007199254740993000 is not a time in ms"),
+        ("orderbook", "ask_size", "null", "orderbook_units.ask_size 'null' is not a number"),
         ("orderbook", "bid_price", "1.16538E9", "orderbook_units.bid_price '1.16538E9' has 10 digits"),
-        ("orderbook", "total_ask_size", "true", "total_ask_size 'true' is no number"),
+        ("orderbook", "total_ask_size", "true", "total_ask_size 'true' is not a number"),
     ],
 )
 def test_a_value_that_does_not_fit(stream: str, name: str, value: str, expected: str) -> None:
@@ -250,7 +262,7 @@ def test_a_frame_larger_than_the_topic_takes() -> None:
     assert reason(large) == f"{len(large)} bytes, the topic takes {MAX_FRAME_BYTES}"
 
 
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_every_truncation_is_refused(stream: str) -> None:
     data = SAMPLES[stream]
     assert all(isinstance(check(data[:length], stream), Rejected) for length in range(len(data)))
@@ -272,12 +284,12 @@ def test_random_bytes_never_raise(data: bytes) -> None:
 @given(st.integers(0, len(TRADE) - 1), st.integers(0, 255))
 def test_one_wrong_byte_never_raises(position: int, byte: int) -> None:
     damaged = TRADE[:position] + bytes([byte]) + TRADE[position + 1 :]
-    verdict = check(damaged)
-    if isinstance(verdict, Accepted):
-        assert json.loads(damaged)["sequential_id"] == verdict.sequential_id
+    result = check(damaged)
+    if isinstance(result, Accepted):
+        assert json.loads(damaged)["sequential_id"] == result.sequential_id
 
 
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_what_upbit_usually_sends_needs_no_close_look(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame costs two to three times as much to judge when its spelling is not seen to be the usual one."""
     gate = Gate(stream)
@@ -286,4 +298,4 @@ def test_what_upbit_usually_sends_needs_no_close_look(stream: str, monkeypatch: 
         monkeypatch.setattr(gate, close_look, lambda _: pytest.fail("a close look"))
     judged = [gate.check(data) for data in samples if b'{"type":"%b"' % stream.encode() in data]
     assert judged
-    assert all(isinstance(verdict, Accepted) for verdict in judged)
+    assert all(isinstance(result, Accepted) for result in judged)

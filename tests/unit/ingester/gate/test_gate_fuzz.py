@@ -16,8 +16,8 @@ from tests.unit.ingester.gate.frame_mutations import BASES, Mutator, joined, mem
 from tests.unit.ingester.gate.lake_oracle import complaint
 from upbit_ingester.continuity.continuity import Shared
 from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump
-from upbit_ingester.gate.frames import STRUCTS
-from upbit_ingester.gate.gate import Accepted, Control, Gate, Rejected, Verdict
+from upbit_ingester.gate.frames import STREAMS
+from upbit_ingester.gate.gate import Accepted, Control, Gate, GateResult, Rejected
 from upbit_ingester.health.metrics import Metrics
 from upbit_ingester.spool.gap_log import Gaps
 from upbit_ingester.spool.log import Spool
@@ -39,29 +39,29 @@ def one_line(text: str) -> bool:
     return text.isprintable() and len(text) in range(1, 501) and bool(text.encode())
 
 
-def check_verdict(stream: str, data: bytes, verdict: Verdict) -> None:
-    """The gate and the lake agree, and what the verdict says can be logged, counted and sent."""
+def check_result(stream: str, data: bytes, result: GateResult) -> None:
+    """The gate and the lake agree, and what the result says can be logged, counted and sent."""
     problem = complaint(stream, data)
-    if isinstance(verdict, Accepted):
+    if isinstance(result, Accepted):
         assert problem is None
-        assert verdict.code
-        assert all(one_line(name) and len(name) <= 60 for name in verdict.unknown_fields)
+        assert result.code
+        assert all(one_line(name) and len(name) <= 60 for name in result.unknown_fields)
         frame = json.loads(data)
-        assert verdict.code in (frame.get("code"), frame.get("market"))
-        assert verdict.snapshot == (frame.get("stream_type") == "SNAPSHOT")
-        assert verdict.sequential_id == (frame["sequential_id"] if stream == "trade" else 0)
-    elif isinstance(verdict, Rejected):
-        assert problem is not None or any(words in verdict.reason for words in STRICTER)
-        assert one_line(verdict.reason)
-        assert verdict.code is None or verdict.code.encode() in data or "\\u" in ascii(data)
+        assert result.code in (frame.get("code"), frame.get("market"))
+        assert result.snapshot == (frame.get("stream_type") == "SNAPSHOT")
+        assert result.sequential_id == (frame["sequential_id"] if stream == "trade" else 0)
+    elif isinstance(result, Rejected):
+        assert problem is not None or any(words in result.reason for words in STRICTER)
+        assert one_line(result.reason)
+        assert result.code is None or result.code.encode() in data or "\\u" in ascii(data)
     else:
         assert problem is not None
         assert set(json.loads(data)) <= {"status", "error"}
-        assert verdict.error is None or one_line(verdict.error)
+        assert result.error is None or one_line(result.error)
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_what_the_gate_takes_the_lake_takes_whole(stream: str, blocks: int) -> None:
     gate = Gate(stream)
     seen = {Accepted: 0, Rejected: 0, Control: 0}
@@ -70,11 +70,11 @@ def test_what_the_gate_takes_the_lake_takes_whole(stream: str, blocks: int) -> N
         for number in range(BLOCK):
             data = mutator.frame(stream)
             try:
-                verdict = gate.check(data)
-                check_verdict(stream, data, verdict)
+                result = gate.check(data)
+                check_result(stream, data, result)
             except Exception as error:
                 raise AssertionError(f"{stream} block {block} frame {number}: {data[:3000]!r}") from error
-            seen[type(verdict)] += 1
+            seen[type(result)] += 1
     # A hunt that never finds a way through, or always one, proves nothing.
     total = blocks * BLOCK
     assert 0.1 * total < seen[Accepted] < 0.6 * total, seen
@@ -91,7 +91,7 @@ ATOMS = (
 VALUES = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
 
 
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_any_value_in_any_member(stream: str, data: st.DataObject) -> None:
@@ -100,7 +100,7 @@ def test_any_value_in_any_member(stream: str, data: st.DataObject) -> None:
     value = json.dumps(data.draw(VALUES), ensure_ascii=data.draw(st.booleans())).encode("utf-8", "surrogatepass")
     members[place] = (members[place][0], value)
     frame = joined(members)
-    check_verdict(stream, frame, Gate(stream).check(frame))
+    check_result(stream, frame, Gate(stream).check(frame))
 
 
 def test_names_of_unknown_fields_stay_few() -> None:
@@ -108,10 +108,10 @@ def test_names_of_unknown_fields_stay_few() -> None:
     gate = Gate("trade")
     names: set[str] = set()
     for number in range(3 * LABELS_MAX):
-        verdict = gate.check(BASES["trade"][0].replace(b'{"type"', b'{"field%d":1,"type"' % number, 1))
-        assert isinstance(verdict, Accepted)
-        assert len(verdict.unknown_fields) == 1
-        names.update(verdict.unknown_fields)
+        result = gate.check(BASES["trade"][0].replace(b'{"type"', b'{"field%d":1,"type"' % number, 1))
+        assert isinstance(result, Accepted)
+        assert len(result.unknown_fields) == 1
+        names.update(result.unknown_fields)
     assert "field0" in names
     assert len(names) <= LABELS_MAX + 1
 
@@ -147,15 +147,15 @@ class Expected:
         self.records: list[tuple[str, int]] = []
 
     def frame(self, number: int, data: bytes) -> None:
-        verdict = self._gate.check(data)
-        if isinstance(verdict, Rejected):
-            if self._refused.get(verdict.code) != data:
+        result = self._gate.check(data)
+        if isinstance(result, Rejected):
+            if self._refused.get(result.code) != data:
                 self.records.append((DEAD_LETTER, number))
-            self._refused[verdict.code] = data
-        elif isinstance(verdict, Accepted):
-            if not (verdict.snapshot and self._last.get(verdict.code) == verdict.key):
+            self._refused[result.code] = data
+        elif isinstance(result, Accepted):
+            if not (result.snapshot and self._last.get(result.code) == result.key):
                 self.records.append((self._stream, number))
-            self._last[verdict.code] = verdict.key
+            self._last[result.code] = result.key
 
 
 def neighbour(stream: str, number: int) -> bytes:
@@ -209,7 +209,7 @@ def check_spool(records: list[Record], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("blocks", PATH_BLOCKS)
-@pytest.mark.parametrize("stream", STRUCTS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_a_bad_frame_is_kept_whole_and_its_neighbours_do_not_notice(stream: str, blocks: int, tmp_path: Path) -> None:
     for block in range(blocks):
         try:

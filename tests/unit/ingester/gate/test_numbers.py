@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upbit_ingester.gate.frames import UNIT_WIDTHS, WIDTHS
-from upbit_ingester.gate.numbers import DecimalColumn, ordinary_pattern
+from upbit_ingester.gate.frames import STREAMS
+from upbit_ingester.gate.numbers import DecimalColumn, usual_pattern
 
 PRICE = DecimalColumn(17, 8)
 
@@ -38,11 +38,11 @@ def test_what_fits(text: str) -> None:
         ("6E-9", "'6E-9' has 9 decimals, the column takes 8"),
         ("1.5E-8", "'1.5E-8' has 9 decimals, the column takes 8"),
         ("1e99999999999", "'1e99999999999' has an absurd exponent"),
-        ('"1.5"', "'\"1.5\"' is no number"),
-        ("true", "'true' is no number"),
-        ("NaN", "'NaN' is no number"),
-        ("1_000", "'1_000' is no number"),
-        ("", "'' is no number"),
+        ('"1.5"', "'\"1.5\"' is not a number"),
+        ("true", "'true' is not a number"),
+        ("NaN", "'NaN' is not a number"),
+        ("1_000", "'1_000' is not a number"),
+        ("", "'' is not a number"),
     ],
 )
 def test_what_does_not(text: str, reason: str) -> None:
@@ -66,9 +66,12 @@ def test_agrees_with_decimal(text: str, width: tuple[int, int]) -> None:
     assert (column.misfit(text.encode()) is None) == fits_by_decimal(text, *width)
 
 
-@pytest.mark.parametrize("width", sorted({*UNIT_WIDTHS.values(), *(w for ws in WIDTHS.values() for w in ws.values())}))
+WIDTHS = [spec.widths for spec in STREAMS.values()] + [spec.rows.widths for spec in STREAMS.values() if spec.rows]
+
+
+@pytest.mark.parametrize("width", sorted({width for widths in WIDTHS for width in widths.values()}))
 def test_agrees_with_decimal_on_every_short_spelling_with_an_exponent(width: tuple[int, int]) -> None:
-    """The ordinary spellings lie here: Java doubles and BigDecimals."""
+    """The usual spellings lie here: Java doubles and BigDecimals."""
     column = DecimalColumn(*width)
     mantissas = ["0", "-0", "0.0", "1", "9", "10", *("9." + "9" * digits for digits in range(1, 12)), "1.0", "1.50"]
     for text in (f"{mantissa}E{power}" for mantissa in mantissas for power in range(-13, 14)):
@@ -79,5 +82,5 @@ def test_agrees_with_decimal_on_every_short_spelling_with_an_exponent(width: tup
 def test_the_possessive_pattern_takes_what_the_plain_one_takes(text: str, width: tuple[int, int]) -> None:
     precision, scale = width
     plain = rf"-?(?:0|[1-9][0-9]{{0,{precision - scale - 1}}})(?:\.[0-9]{{1,{scale}}}0*)?"
-    ours = re.fullmatch(ordinary_pattern(*width), text.encode("utf-8"))
+    ours = re.fullmatch(usual_pattern(*width), text.encode("utf-8"))
     assert bool(ours) == bool(re.fullmatch(plain, text, re.ASCII))

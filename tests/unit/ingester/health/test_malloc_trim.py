@@ -23,6 +23,6 @@ def test_what_a_backlog_needed_is_given_back_although_some_of_it_lives() -> None
     thread = threading.Thread(target=backlog)  # of its own arena, as librdkafka's are
     thread.start()
     thread.join()
-    malloc_trim.give_back()
+    malloc_trim.trim()
     given_back = sizes[0] - psutil.Process().memory_info().rss
     assert given_back > BLOCKS * BLOCK_BYTES / 2, f"{given_back} of {BLOCKS * BLOCK_BYTES} bytes"

@@ -40,15 +40,15 @@ def test_an_open_gap_keeps_its_beginning_until_it_is_healed() -> None:
     assert state.trades["KRW-BTC"].gap_from_ms is None
 
 
-def test_what_is_doubted_is_fetched_again_from_there() -> None:
+def test_what_does_not_count_as_known_is_fetched_again_from_there() -> None:
     state = State()
     for change in (seen("KRW-BTC", 9, 900), seen("KRW-ETH", 3, 100), Change("gap", "trade", "KRW-ETH", 0)):
         state.apply(change)
-    state.doubt("trade", 500)
+    state.forget_since("trade", 500)
     assert (state.trades["KRW-BTC"].gap_from_ms, state.trades["KRW-BTC"].ids) == (500, [])
     assert state.trades["KRW-ETH"].gap_from_ms == 100
     assert state.streams["trade"].event_ms == 500
-    state.doubt("ticker", 500)
+    state.forget_since("ticker", 500)
     assert "ticker" not in state.streams
 
 

@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from upbit_ingester.upbit.fast_connection import DirectConnection
+from upbit_ingester.upbit.fast_connection import FastConnection
 
 FRAMES = 500
 Serve = Callable[[ServerConnection], Awaitable[None]]
@@ -28,7 +28,7 @@ class Taker:
             raise ValueError("a defect")
         self.taken.append(data)
 
-    async def read(self, socket: DirectConnection) -> None:
+    async def read(self, socket: FastConnection) -> None:
         with socket.handing_to(self.take, lambda: self.full):
             while True:
                 data = await socket.recv(decode=False)
@@ -42,9 +42,9 @@ async def read_from(sends: Serve, taker: Taker) -> None:
     async with serve(sends, "127.0.0.1", 0, compression=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with connect(
-            f"ws://127.0.0.1:{port}", create_connection=DirectConnection, max_queue=(16, 4), close_timeout=1
+            f"ws://127.0.0.1:{port}", create_connection=FastConnection, max_queue=(16, 4), close_timeout=1
         ) as socket:
-            assert isinstance(socket, DirectConnection)
+            assert isinstance(socket, FastConnection)
             await socket.send("begin")
             async with asyncio.timeout(20):
                 await taker.read(socket)
@@ -116,8 +116,8 @@ def test_nothing_is_taken_once_the_reader_has_ended() -> None:
     async def give_up_and_go_on() -> bytes:
         async with serve(sends, "127.0.0.1", 0, compression=None) as server:
             port = next(iter(server.sockets)).getsockname()[1]
-            async with connect(f"ws://127.0.0.1:{port}", create_connection=DirectConnection) as socket:
-                assert isinstance(socket, DirectConnection)
+            async with connect(f"ws://127.0.0.1:{port}", create_connection=FastConnection) as socket:
+                assert isinstance(socket, FastConnection)
                 await socket.send("begin")
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.5):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from upbit_ingester.backoff import Backoff, Budgets, Pace
+from upbit_ingester.backoff import Backoff
+from upbit_ingester.upbit.budgets import Budgets, Pace
 from upbit_ingester.upbit.session import Session, Sink
 
 
