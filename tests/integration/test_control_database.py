@@ -264,7 +264,11 @@ def test_a_database_that_cannot_be_saved_is_not_changed(
     for folder, pg_dump in (("dumps", "/bin/false"), ("dumps", str(tmp_path / "none")), ("file", "/bin/true")):
         options = ["--save-in", str(tmp_path / folder), "--pg-dump", pg_dump]
         assert upgrade.main(options, {upgrade.CONNECTION: url}) == 1
-        assert capsys.readouterr().err.count("\n") == 1
+        said = capsys.readouterr().err
+        assert said.startswith(
+            f"the control database was not upgraded, because it could not be saved to {tmp_path / folder}: "
+        )
+        assert said.count("\n") == 1
     assert rows_of(url) == before
     assert list(tmp_path.rglob("*.sql")) == []
 

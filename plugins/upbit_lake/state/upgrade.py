@@ -22,6 +22,7 @@ from upbit_lake.state.schema import FOLDER, SchemaError, migrate, migrations, re
 
 CONNECTION = "AIRFLOW_CONN_PIPELINE_DB"
 NOT_REACHED = 2
+NOT_SAVED = "the control database was not upgraded, because it could not be saved"
 
 
 class DumpError(RuntimeError):
@@ -35,8 +36,8 @@ def dump(dsn: str, pg_dump: Path, folder: Path, found: int) -> Path:
         DumpError: the folder cannot be written, or pg_dump fails.
     """
     path = folder / f"control-schema-{found:03d}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sql"
-    # A file by the final name is whole.
-    partial = path.with_suffix(".partial")
+    # A file by the final name is whole; what a failed dump leaves, the next one writes over.
+    partial = folder / "unfinished"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -50,10 +51,10 @@ def dump(dsn: str, pg_dump: Path, folder: Path, found: int) -> Path:
             )
             os.fsync(file.fileno())
         if done.returncode != 0:
-            raise DumpError(f"{pg_dump}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+            raise DumpError(f"{NOT_SAVED} to {folder}: {(done.stderr.strip().splitlines() or [str(pg_dump)])[-1]}")
         partial.replace(path)
     except OSError as error:
-        raise DumpError(f"the control database was not saved to {folder}: {error.strerror}") from None
+        raise DumpError(f"{NOT_SAVED} to {folder}: {error}") from None
     return path
 
 
