@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.tasks.policy import BATCH_POOL, TASK_DEFAULTS, start_date
 
 DOC = """

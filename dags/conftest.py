@@ -229,7 +229,7 @@ def _check_task(dag_id: str, task: Any) -> None:
 
 def check_topology(parsed: Parsed) -> None:
     """The tasks follow each other as the design says, on the contract's schedule."""
-    from upbit_lake.contract.model import load_contract
+    from upbit_lake.contract.reader import load_contract
 
     schedules = load_contract().schedules
     for dag_id, dag in parsed.require().items():

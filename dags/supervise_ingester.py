@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import Asset, dag, get_current_context, task
 
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.tasks.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
 
 DOC = """

@@ -12,6 +12,9 @@ from local import door
 from local.errors import PipelineError
 from local.home.places import Places
 
+# What was computed from which stream before the contract said it.
+FIRST_DERIVED = {"candle_1m": {"from": "trade"}}
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -41,6 +44,18 @@ def read_streams(path: Path) -> list[Stream]:
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise PipelineError(f"{path}: no readable [streams]: {error}; restore it from git") from None
     return [_stream(path, name, section) for name, section in sections.items()]
+
+
+def read_derived(path: Path) -> dict[str, str]:
+    """The stream that each computed table comes from, by table."""
+    with path.open("rb") as handle:
+        contract = tomllib.load(handle)
+    first = {
+        name: FIRST_DERIVED[name]
+        for name in FIRST_DERIVED
+        if name in contract["tables"] and FIRST_DERIVED[name]["from"] in contract["streams"]
+    }
+    return {name: str(section["from"]) for name, section in contract.get("derived", first).items()}
 
 
 def read_buckets(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from local.commands.airflow_api import POLL_S, AirflowApi
 from local.commands.query import rows_by_table
 from local.commands.status import end_offsets, exchange_status
-from local.contract import read_streams
+from local.contract import read_derived, read_streams
 from local.errors import PipelineError
 from local.home.setting import Setting
 
@@ -31,7 +31,7 @@ def run(setting: Setting, console: Console) -> None:
 
 
 def wait_for_rows(setting: Setting) -> None:
-    """Waits until each stream that has data has rows in the lake, and candles where trades are.
+    """Waits until each stream that has data has rows in the lake, and so has what is computed from it.
 
     Raises:
         PipelineError: a stream's topic has records, and its table none in time.
@@ -55,5 +55,6 @@ def _asked_for(setting: Setting) -> dict[str, str]:
     """The topic that feeds each table, of the streams that the ingester is told to keep."""
     names = {name.strip() for name in setting.ingester.get("UPBIT_STREAMS", "").split(",") if name.strip()}
     streams = [stream for stream in read_streams(setting.contract) if not names or stream.name in names]
-    fed = {stream.table: stream.topic for stream in streams}
-    return {**fed, "candle_1m": fed["trade"]} if "trade" in fed else fed
+    topics = {stream.name: stream.topic for stream in streams}
+    computed = {table: topics[name] for table, name in read_derived(setting.contract).items() if name in topics}
+    return {stream.table: stream.topic for stream in streams} | computed

@@ -43,7 +43,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _contract(_: argparse.Namespace) -> int:
-    from upbit_lake.contract.model import ContractError, load_contract
+    from upbit_lake.contract.model import ContractError
+    from upbit_lake.contract.reader import load_contract
 
     with _one_line(ContractError):
         load_contract(_contract_path())
@@ -69,8 +70,10 @@ def _sql_init(_: argparse.Namespace) -> int:
 
 
 def _query(options: argparse.Namespace) -> int:
-    from upbit_lake.contract.model import ContractError, load_contract
-    from upbit_lake.contract.sql_files import SqlFileError, status_query
+    from upbit_lake.contract.lake_sql import status_query
+    from upbit_lake.contract.model import ContractError
+    from upbit_lake.contract.reader import load_contract
+    from upbit_lake.contract.sql_files import SqlFileError
     from upbit_lake.engines.lake.process import LakeQueryError, print_answer
 
     with _one_line(ContractError, LakeQueryError, SqlFileError, prefix="query: "):

@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
 from tests.harness.home import Home
 from tests.harness.waiting import until
 from tests.integration.control_plane import engines_of, set_topic_config
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import lake_session
 from upbit_lake.jobs.start import cancel_all, live_jobs

@@ -24,7 +24,7 @@ from local.processes import orphans
 from local.processes.supervisor import Supervisor
 from tests.harness.home import Home
 from tests.harness.waiting import until
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.lake.reader import LakeReader
 

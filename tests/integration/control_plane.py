@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from local.home.places import REPOSITORY
 from tests.harness.home import Home
 from tests.integration.access import grant_rights
-from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.model import Contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import FlinkGateway

@@ -29,7 +29,7 @@ from tests.integration.access import grant_rights
 from tests.integration.fault_switch import FaultSwitch
 from upbit_exchange.journal import ledger
 from upbit_exchange.journal.replay import MICROSECONDS
-from upbit_lake.contract.model import parse_contract
+from upbit_lake.contract.reader import parse_contract
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STREAMS = ("ticker", "trade", "orderbook")

@@ -23,7 +23,8 @@ from tests.harness.home import Home
 from tests.harness.waiting import until
 from tests.integration.ingester_invariants import assert_heals
 from tests.integration.ingester_setup import Setup
-from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.model import Contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters
 from upbit_lake.engines.kafka.offsets import group_of, read_topic

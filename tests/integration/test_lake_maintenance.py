@@ -22,7 +22,7 @@ from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.lake.files import latest_snapshot
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour
-from upbit_lake.hours.partitions import read_lake
+from upbit_lake.hours.progress import read_lake
 from upbit_lake.jobs import start
 from upbit_lake.maintain.compaction import Closing, Maintenance, plan_closing
 from upbit_lake.reconcile.buckets import reconcile_buckets
@@ -259,10 +259,7 @@ def test_a_candle_that_differs_from_its_trades_is_red(lake: Lake) -> None:
     lake.maintenance.close_hours(lake.plan(), now())
     lake.flink(f"INSERT INTO {{db}}.candle_1m SELECT {chosen} FROM {{db}}.candle_1m WHERE {place}")
     reason = reds(lake, lake.first)
-    assert (
-        f"candle_1m {lake.first}: {BURSTS} candles that differ from the trades: KRW-M1 {lake.first}:00 low_price"
-        in reason
-    )
+    assert f"candle_1m {lake.first}: {BURSTS} rows that differ from trade: KRW-M1 {lake.first}:00 low_price" in reason
 
 
 def test_a_missing_row_is_red_and_named(lake: Lake, engines: Home) -> None:

@@ -16,7 +16,8 @@ from local import contract as local_contract
 from local.home.places import REPOSITORY
 from upbit_exchange import settings as exchange_settings
 from upbit_ingester import settings as ingester_settings
-from upbit_lake.contract.model import ContractError, load_contract, parse_contract
+from upbit_lake.contract.model import ContractError
+from upbit_lake.contract.reader import FIRST_DERIVED, load_contract, parse_contract
 
 TODAY = REPOSITORY / "pipeline.toml"
 FIRST = REPOSITORY / "tests" / "fixtures" / "8afb9c2" / "pipeline.toml"
@@ -56,6 +57,14 @@ def test_the_ingester_reads_the_contract_of_8afb9c2(tmp_path: Path) -> None:
 def test_the_runner_reads_the_contract_of_8afb9c2() -> None:
     for of in (local_contract.read_streams, local_contract.read_buckets, local_contract.read_jobs):
         assert of(FIRST) == of(TODAY)
+    assert local_contract.read_derived(FIRST) == local_contract.read_derived(TODAY) == {"candle_1m": "trade"}
+
+
+def test_runner_and_control_plane_agree_on_what_is_computed_from_what() -> None:
+    derived = load_contract(TODAY).derived
+    assert local_contract.read_derived(TODAY) == {name: item.source for name, item in derived.items()}
+    first = {name: {"from": item["from"]} for name, item in FIRST_DERIVED.items()}
+    assert first == local_contract.FIRST_DERIVED
 
 
 @pytest.fixture

@@ -1,26 +1,17 @@
-"""Reader of `pipeline.toml`, the one place that names streams, topics, buckets, tables, jobs, bounds and schedules.
+"""What the contract holds: streams, topics, buckets, tables, jobs, bounds and schedules, as frozen dataclasses.
 
-The file becomes frozen dataclasses. An unknown or missing key, or a value of the wrong type, is refused with the
-key's path and a hint: a misspelt bound that is silently ignored is worse than no bound.
+`pipeline.toml` is the one place that names them; `reader` reads it strictly.
 """
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-import types
+import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Literal
 
 CONTRACT_FILE = Path(__file__).resolve().parents[3] / "pipeline.toml"
-
-# As Kafka calls them: https://kafka.apache.org/documentation/#operations_resources_and_protocols
-OPERATIONS = ("alter", "alter_configs", "create", "delete", "describe", "describe_configs", "read", "write")
-
-T = TypeVar("T")
 
 
 class ContractError(ValueError):
@@ -47,12 +38,45 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of the exchange: its topic, table and job. `time` is the exchange's clock in ms, `key` one event."""
+    """A stream of the exchange: its topic, table and job, and what is special about it.
+
+    Attributes:
+        key: the fields that identify one event.
+        time: the field that holds the exchange's clock, in ms.
+        snapshots: which SNAPSHOT frames the lake stores: none, or those within `lake.snapshot_max_age_s`.
+        sheddable: whether the ingester may drop events when its spool is nearly full.
+        expires: whether the ingester may drop events that have waited in its spool for too long.
+        quiet_after_s: a code without an event for so long (seconds) is reported as quiet.
+        refetch: which REST resource gives missed events again; None where there is none.
+    """
 
     topic: str
     table: str
     job: str
     key: tuple[str, ...]
+    time: str
+    snapshots: Literal["never", "recent"] = "recent"
+    sheddable: bool = False
+    expires: bool = False
+    quiet_after_s: int = 3600
+    refetch: Literal["trades"] | None = None
+    name: str = ""
+
+    @property
+    def sql_name(self) -> str:
+        """The name as SQL and Kafka's consumer groups can carry it: `candle.1s` is `candle_1s`."""
+        return re.sub(r"\W", "_", self.name)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A table that is computed from a stream's table. `time` is the column that its partition is made of.
+
+    `sql/maintenance/exact_<table>.sql` computes the rows of an hour exactly, `sql/lake/verify/exact_<table>.sql` names
+    the rows that differ.
+    """
+
+    source: str = field(metadata={"key": "from"})
     time: str
     name: str = ""
 
@@ -154,128 +178,28 @@ class Contract:
     hours: Hours
     budgets: Mapping[str, Budget]
     schedules: Mapping[str, str]
+    derived: Mapping[str, Derived] = field(default_factory=dict)
     root: Path = field(default=CONTRACT_FILE.parent)
 
-    def table_path(self, table: str) -> str:
-        """The full name of a lake table, e.g. `lake.upbit.trade`."""
-        return f"{self.lake.catalog}.{self.lake.database}.{table}"
-
     def stream_of_table(self, table: str) -> Stream | None:
-        """The stream that a table stores, or None (candles, dead letters)."""
+        """The stream that a table stores, or None (derived tables, dead letters)."""
         return next((stream for stream in self.streams.values() if stream.table == table), None)
+
+    def time_column(self, table: str) -> str | None:
+        """The column that holds the time that a table's partitions are made of; None for the dead letters."""
+        stream, derived = self.stream_of_table(table), self.derived.get(table)
+        return stream.time if stream else derived.time if derived else None
+
+    def source_table(self, table: str) -> str | None:
+        """The table that a derived table is computed from; None for a table that a job alone writes."""
+        derived = self.derived.get(table)
+        return self.streams[derived.source].table if derived else None
+
+    def derived_from(self, table: str) -> list[str]:
+        """The tables that are computed from `table`."""
+        return [name for name in self.derived if self.source_table(name) == table]
 
     def topics_of_job(self, job: str) -> tuple[str, ...]:
         """The topics that a job reads, streams first, then the dead letters when it owns them."""
         owned = [stream.topic for stream in self.streams.values() if stream.job == job]
         return (*owned, self.dead_letter.topic) if self.dead_letter.job == job else tuple(owned)
-
-
-@cache
-def load_contract(path: Path = CONTRACT_FILE) -> Contract:
-    """Read and check the contract at `path`.
-
-    Raises:
-        ContractError: the file is missing, is no TOML, has an unknown, missing or mistyped key, or names a topic,
-            table or job that it does not define.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ContractError(
-            f"{path}: cannot be read ({error.strerror}); set PIPELINE_CONTRACT to the contract"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ContractError(f"{path}: not valid TOML ({error})") from None
-    return parse_contract(data, root=path.resolve().parent)
-
-
-def parse_contract(data: Mapping[str, Any], root: Path = CONTRACT_FILE.parent) -> Contract:
-    """Turn parsed TOML into a Contract whose references all resolve; raises ContractError."""
-    if "root" in data:
-        raise ContractError("root: unknown key; the repository is where pipeline.toml lies")
-    contract = _read(Contract, {**data, "root": root}, "")
-    _check_references(contract)
-    return contract
-
-
-def _read(kind: type[T], data: Any, path: str) -> T:
-    """Build the dataclass `kind` from a TOML table."""
-    if not isinstance(data, Mapping):
-        raise ContractError(f"{path}: must be a table ([{path}]), not {type(data).__name__}")
-    hints = get_type_hints(kind)
-    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-    for key in data:
-        if key not in known or (key == "name" and path):
-            raise ContractError(f"{_join(path, key)}: unknown key{_hint(key, known)}")
-    values = {}
-    for name, item in known.items():
-        if name in data:
-            values[name] = _value(hints[name], data[name], _join(path, name))
-        elif name == "name":
-            values[name] = path.rpartition(".")[2]
-        elif item.default is MISSING:
-            raise ContractError(f"{_join(path, name)}: missing key; add it to pipeline.toml")
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    if is_dataclass(hint):
-        return _read(hint, value, path)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list) or not value:
-            raise ContractError(f"{path}: must be a list with at least one text")
-        return tuple(_value(str, item, f"{path}[{index}]") for index, item in enumerate(value))
-    if get_origin(hint) is frozenset:
-        return frozenset(_value(str, item, path) for item in _value(list, value, path))
-    if hint is not Path and get_args(hint):
-        return _mapping(get_args(hint)[1], value, path)
-    if not isinstance(value, hint) or isinstance(value, bool):
-        raise ContractError(f"{path}: must be {hint.__name__}, not {type(value).__name__} ({value!r})")
-    if isinstance(value, int) and value < 0:
-        raise ContractError(f"{path}: must not be negative ({value})")
-    return value
-
-
-def _mapping(hint: Any, value: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not value:
-        raise ContractError(f"{path}: must be a table with at least one entry")
-    # A key may hold dots (topic settings): it is quoted in the path as TOML would.
-    return types.MappingProxyType({key: _value(hint, item, _join(path, _quoted(key))) for key, item in value.items()})
-
-
-def _check_references(contract: Contract) -> None:
-    owners: list[tuple[str, Stream | DeadLetter]] = [
-        (f"streams.{name}", item) for name, item in contract.streams.items()
-    ]
-    for path, owner in [*owners, ("dead_letter", contract.dead_letter)]:
-        for key, known in (("topic", contract.topics), ("table", contract.tables), ("job", contract.jobs)):
-            name = getattr(owner, key)
-            if name not in known:
-                raise ContractError(f"{path}.{key}: {name!r} is not defined; add [{key}s.{name}]{_hint(name, known)}")
-    for name, access in contract.access.items():
-        _check_operations(f"access.{name}", access)
-    for name, job in contract.jobs.items():
-        if not (contract.root / job.sql).is_file():
-            raise ContractError(f"jobs.{name}.sql: no file {job.sql} below {contract.root}")
-    for name in contract.tables:
-        if not (contract.root / "sql" / "tables" / f"{name}.sql").is_file():
-            raise ContractError(f"tables.{name}: no file sql/tables/{name}.sql; columns and types live there")
-
-
-def _check_operations(path: str, access: Access) -> None:
-    for operation in access.topics | access.dead_letter | access.groups | access.cluster:
-        if operation not in OPERATIONS:
-            raise ContractError(f"{path}: unknown operation {operation!r}{_hint(operation, dict.fromkeys(OPERATIONS))}")
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _quoted(key: str) -> str:
-    return f'"{key}"' if "." in key else key
-
-
-def _hint(key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(k for k in known if k != 'root')}"

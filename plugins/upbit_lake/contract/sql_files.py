@@ -67,24 +67,9 @@ def load_statements(path: Path, variables: Mapping[str, str]) -> list[str]:
     return split_statements(render(text, variables, source=path.name))
 
 
-def status_query(contract: Contract, name: str) -> str:
-    """The query `sql/lake/status/<name>.sql`; one that names `${TABLE}` asks every table of the contract.
-
-    Raises:
-        SqlFileError: there is no such file, or it has another placeholder.
-    """
-    path = contract.root / "sql" / "lake" / "status" / f"{name}.sql"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SqlFileError(f"{path}: cannot be read ({error.strerror})") from None
-    tables = contract.tables if "${TABLE}" in text else [""]
-    return "UNION ALL\n".join(render(text, {"TABLE": RawSql(table)}, path.name) for table in tables)
-
-
 def sql_variables(contract: Contract, settings: Settings) -> dict[str, str]:
     """The variables that every SQL file may use: catalog, warehouse, Kafka, topics, bounds of the contract."""
-    topics = {f"TOPIC_{name.upper()}": stream.topic for name, stream in contract.streams.items()}
+    topics = {f"TOPIC_{stream.sql_name.upper()}": stream.topic for stream in contract.streams.values()}
     return topics | {
         "TOPIC_DEAD_LETTER": contract.dead_letter.topic,
         # Passwords stand in Flink's own configuration (jaas.conf, pgpass): none in SQL, jobs and their UI.

@@ -1,40 +1,47 @@
-"""Gathers what `hours` decides on: the lake's partitions, how far each Kafka partition is stored, what has begun."""
+"""The partitions of the lake's tables: one (dt, hh) each, as Paimon counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka.admin import AdminClient
-
-from upbit_lake.contract.model import Contract, Stream
-from upbit_lake.contract.sql_files import RawSql, render
-from upbit_lake.engines.kafka.offsets import TopicOffsets, group_of, read_topic, source_ended
+from upbit_lake.contract.lake_sql import verify_sql, version
+from upbit_lake.contract.model import Contract
+from upbit_lake.contract.sql_files import RawSql
 from upbit_lake.engines.lake.reader import LakeReader
-from upbit_lake.hours.hour import Hour, PartitionProgress, PartitionState, Progress, open_reason
+from upbit_lake.hours.hour import Hour
 
-CANDLES = "candle_1m"
-# Enough to hold the newest row of each Kafka partition that speaks; one that spoke longer ago is quiet, not behind.
-NEWEST_HOURS = 3
+MOMENT_FORMAT = "%Y%m%dT%H%M%S%f"
 
 
-def verify_sql(contract: Contract, name: str, **values: str | RawSql) -> str:
-    """The query `sql/lake/verify/<name>.sql` with its `${NAME}` filled; raises SqlFileError."""
-    path = contract.root / "sql" / "lake" / "verify" / f"{name}.sql"
-    return render(path.read_text(encoding="utf-8"), {key.upper(): value for key, value in values.items()}, path.name)
+@dataclass(frozen=True)
+class PartitionState:
+    """One (dt, hh) of a table as Paimon counts it. `record_count` is physical, before the merge by key."""
+
+    table: str
+    hour: Hour
+    record_count: int
+    file_count: int
+    size_bytes: int
+    updated_at: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with every commit that touches the partition."""
+        return f"{self.record_count}-{self.file_count}-{self.size_bytes}-{self.updated_at:{MOMENT_FORMAT}}"
+
+
+def updated_at(fingerprint: str) -> datetime:
+    """When the partition of a fingerprint was last written (UTC)."""
+    return datetime.strptime(fingerprint.rpartition("-")[2], MOMENT_FORMAT).replace(tzinfo=UTC)
 
 
 def hour_filter(hours: Iterable[Hour]) -> RawSql:
     """`hours` as a condition that the reader prunes partitions by."""
     terms = [f"(dt = '{hour.dt}' AND hh = '{hour.hh}')" for hour in hours]
     return RawSql(" OR ".join(terms) or "FALSE")
-
-
-def version(snapshot: int | None) -> RawSql:
-    """The time-travel clause of `snapshot`, empty for the newest."""
-    return RawSql("" if snapshot is None else f"VERSION AS OF {snapshot}")
 
 
 def partition_states(table: str, rows: Iterable[Mapping[str, Any]]) -> list[PartitionState]:
@@ -56,88 +63,3 @@ def read_partitions(
     queries = [verify_sql(contract, "partitions", table=RawSql(t), version=version(s)) for t, s in wanted.items()]
     answers = reader.query_all(queries)
     return {table: partition_states(table, answer.to_pylist()) for table, answer in zip(wanted, answers, strict=True)}
-
-
-@dataclass(frozen=True)
-class LakeState:
-    """The lake at one moment: partitions and progress by table, and the hour in which the source first spoke."""
-
-    states: Mapping[str, Sequence[PartitionState]]
-    progress: Mapping[str, Progress]
-    topics: Mapping[str, TopicOffsets]
-    first_hour: Hour | None
-    now: datetime
-    grace_s: int
-
-    def open_reason(self, table: str, hour: Hour) -> str | None:
-        """Why `hour` of `table` is open, None when it is closed. Candles close with their trades."""
-        return open_reason(hour, self.progress[table], self.grace_s)
-
-    def is_closed(self, state: PartitionState) -> bool:
-        """Whether the partition's hour is closed."""
-        return self.open_reason(state.table, state.hour) is None
-
-    def is_partial(self, hour: Hour) -> bool:
-        """Whether the source was not there for all of `hour`."""
-        return self.first_hour is not None and hour <= self.first_hour
-
-
-def read_lake(reader: LakeReader, admin: AdminClient, contract: Contract, now: datetime) -> LakeState:
-    """Gather the state of lake and topics; raises LakeQueryError, KafkaAnswerError."""
-    # Kafka first: what was committed then is in the lake now, not the other way round.
-    topics = {name: read_topic(admin, stream.topic, group_of(name)) for name, stream in contract.streams.items()}
-    dead = read_topic(admin, contract.dead_letter.topic, group_of("dead_letter"))
-    states = read_partitions(reader, contract)
-    newest = _newest_events(reader, contract, states)
-    first = _first_hour(reader, contract, states)
-    clock = max((event for events in newest.values() for event in events.values()), default=None)
-    now_ms = int(now.timestamp() * 1000)
-    ended = source_ended(topics.values(), now_ms, contract.hours.source_ended_s)
-    progress = {
-        stream.table: _progress(topics[name], newest[name], clock, ended) for name, stream in contract.streams.items()
-    }
-    if CANDLES in contract.tables:
-        progress[CANDLES] = progress[contract.streams["trade"].table]
-    # Dead letters live by the wall clock: their hour is Kafka's, and most of the time there are none.
-    progress[contract.dead_letter.table] = _progress(dead, {}, now_ms, False)
-    by_topic = {topic.topic: topic for topic in (*topics.values(), dead)}
-    return LakeState(states, progress, by_topic, first, now, contract.hours.grace_s)
-
-
-def _progress(topic: TopicOffsets, newest: Mapping[int, int], clock_ms: int | None, ended: bool) -> Progress:
-    partitions = {
-        number: PartitionProgress(newest.get(number), offsets.consumed) for number, offsets in topic.partitions.items()
-    }
-    return Progress(partitions, clock_ms, ended)
-
-
-def _newest_events(
-    reader: LakeReader, contract: Contract, states: Mapping[str, Sequence[PartitionState]]
-) -> dict[str, dict[int, int]]:
-    queries = [
-        _stream_sql(contract, "newest_events", stream, _hours(states[stream.table])[-NEWEST_HOURS:])
-        for stream in contract.streams.values()
-    ]
-    answers = reader.query_all(queries)
-    return {
-        name: {row["kafka_partition"]: row["newest_event_ms"] for row in answer.to_pylist()}
-        for name, answer in zip(contract.streams, answers, strict=True)
-    }
-
-
-def _first_hour(reader: LakeReader, contract: Contract, states: Mapping[str, Sequence[PartitionState]]) -> Hour | None:
-    queries = [
-        _stream_sql(contract, "first_event", stream, _hours(states[stream.table])[:NEWEST_HOURS])
-        for stream in contract.streams.values()
-    ]
-    events = [row["first_event_ms"] for answer in reader.query_all(queries) for row in answer.to_pylist()]
-    known = [event for event in events if event is not None]
-    return Hour.of_ms(min(known)) if known else None
-
-
-def _stream_sql(contract: Contract, name: str, stream: Stream, hours: Iterable[Hour]) -> str:
-    return verify_sql(contract, name, table=RawSql(stream.table), time=RawSql(stream.time), hours=hour_filter(hours))
-
-
-def _hours(states: Iterable[PartitionState]) -> list[Hour]:
-    return sorted(state.hour for state in states)

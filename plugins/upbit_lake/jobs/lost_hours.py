@@ -11,6 +11,7 @@ from upbit_lake.contract.model import Contract, Stream
 from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.flink.gateway import GatewaySession
 from upbit_lake.engines.kafka.records import Record, TopicReader
+from upbit_lake.hours.hour import event_ms
 from upbit_lake.jobs.replay_point import newest_event_ms
 
 MAX_NAMED = 24
@@ -22,7 +23,7 @@ def lost_hours(newest_in_lake_ms: int | None, oldest_in_topic_ms: int | None) ->
     """The hours (UTC) that may miss events: from the lake's newest event to the topic's oldest, both hours included.
 
     Times are the exchange's, epoch ms. With nothing in the lake nothing is known to be lost. With nothing in the
-    topic yet only the hour of the lake's newest event is known. None when the topic reaches back far enough.
+    topic yet only the hour of the lake's newest event is known. Empty when the topic reaches back far enough.
     """
     if newest_in_lake_ms is None:
         return ()
@@ -55,7 +56,7 @@ def hours_after_new_topic(
 
     A topic just made is waited for FIRST_RECORD_S seconds: its first record ends the gap.
     """
-    newest = _ms(newest_event_ms(session, contract, stream))
+    newest = newest_event_ms(session, contract, stream)
     deadline = clock() + FIRST_RECORD_S
     with TopicReader(kafka) as reader:
         while not (records := reader.oldest(stream.topic)) and clock() < deadline:
@@ -73,14 +74,9 @@ def oldest_event_ms(records: Sequence[Record], stream: Stream) -> int | None:
 
 def _event_ms(record: Record, stream: Stream) -> int:
     try:
-        return int(_ms(json.loads(record.value)[stream.time]) or 0)
+        return event_ms(int(json.loads(record.value)[stream.time]))
     except (ValueError, KeyError, TypeError):
         return record.timestamp_ms
-
-
-def _ms(value: int | None) -> int | None:
-    # Some order books carry microseconds.
-    return value // 1000 if value is not None and value > 10**15 else value
 
 
 def _hour(epoch_ms: int) -> datetime:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from upbit_lake.contract.columns import table_columns
+from upbit_lake.contract.lake_sql import verify_sql, version
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.contract.sql_files import RawSql, load_statements, sql_variables
@@ -23,11 +24,13 @@ from upbit_lake.engines.flink.slots import BatchYieldsError, await_slot, disturb
 from upbit_lake.engines.lake.process import LakeQueryError
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.engines.postgres import Connection
-from upbit_lake.hours.hour import Hour, PartitionState, work_list
-from upbit_lake.hours.partitions import CANDLES, LakeState, hour_filter, read_partitions, verify_sql, version
+from upbit_lake.hours.closing import work_list
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.layout import Row, file_problem, is_changed, newest_snapshots
+from upbit_lake.hours.partitions import PartitionState, hour_filter, read_partitions
+from upbit_lake.hours.progress import LakeState
 from upbit_lake.jobs.start import pipeline_name
 from upbit_lake.state.hours import set_closed
-from upbit_lake.verify.structural import Row, file_problem, is_changed, read_snapshots
 
 log = logging.getLogger(__name__)
 
@@ -45,33 +48,33 @@ class CloseError(RuntimeError):
 
 @dataclass(frozen=True)
 class Closing:
-    """What one run does: the hours whose candles are recomputed, and the hours to compact by table.
+    """What one run does: by derived table the hours that are recomputed, and by table the hours to compact.
 
-    The trades come first: their candles are computed once they are compacted, and are compacted last.
+    Sources come first: what is derived from them is computed once they are compacted, and is compacted last.
     """
 
-    candles: Sequence[Hour]
+    exact: Mapping[str, Sequence[Hour]]
     compact: Mapping[str, Sequence[Hour]]
 
     def __bool__(self) -> bool:
-        return bool(self.candles or self.compact)
+        return bool(self.exact or self.compact)
 
 
 def plan_closing(contract: Contract, state: LakeState, done: Mapping[tuple[str, Hour], str]) -> Closing:
     """The closed hours that changed since they were closed last, oldest first, at most `hours.per_run` of them.
 
-    Candles are recomputed only where trades changed; their partition is then compacted with the others.
+    A derived table is recomputed only where its source changed; its partition is then compacted with the others.
     """
     every = [item for items in state.states.values() for item in items]
     changed = work_list(every, done, state.is_closed, contract.hours.per_run)
-    trade = _trade_table(contract)
-    candles = [item.hour for item in changed if item.table == trade] if CANDLES in contract.tables else []
-    compact: dict[str, list[Hour]] = {trade: []} if candles else {}
+    hours: dict[str, list[Hour]] = {}
     for item in changed:
-        compact.setdefault(item.table, []).append(item.hour)
-    if candles:
-        compact[CANDLES] = sorted({*compact.pop(CANDLES, []), *candles})
-    return Closing(candles, compact)
+        hours.setdefault(item.table, []).append(item.hour)
+    exact = {table: hours[source] for source in hours for table in contract.derived_from(source)}
+    sources = {source: hours[source] for table in exact if (source := contract.source_table(table)) is not None}
+    others = {table: hours[table] for table in hours if table not in exact}
+    last = {table: sorted({*hours.get(table, ()), *exact[table]}) for table in exact}
+    return Closing(exact, sources | others | last)
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,12 @@ class Maintenance:
         if not closing:
             return []
         before = streaming_jobs(self.rest, self.job_names)
-        trade = _trade_table(self.contract)
         lines, broken, failed = list[str](), list[str](), list[str]()
         with lake_session(self.gateway, self.contract, self.settings, "close hours", BATCH) as session:
             for table, hours in closing.compact.items():
                 try:
-                    done = self._close(session, table, hours, closing.candles if table == trade else (), now)
+                    derived = {name: closing.exact[name] for name in closing.exact if self._derives(name, table)}
+                    done = self._close(session, table, hours, derived, now)
                 except BatchYieldsError as reason:
                     if not (lines or failed):
                         raise
@@ -150,18 +153,23 @@ class Maintenance:
         return lines
 
     def _close(
-        self, session: GatewaySession, table: str, hours: Sequence[Hour], candles: Sequence[Hour], now: datetime
+        self,
+        session: GatewaySession,
+        table: str,
+        hours: Sequence[Hour],
+        derived: Mapping[str, Sequence[Hour]],
+        now: datetime,
     ) -> Compacted:
-        """Compact `hours` of a table, recompute `candles` from what is now in it, and remember the hours as closed.
+        """Compact `hours` of a table, recompute `derived` from what is now in it, and remember the hours as closed.
 
-        In this order: a trade that comes after the compaction makes its hour changed again, so that none is ever
-        remembered as closed without being in its candle.
+        In this order: a row that comes after the compaction makes its hour changed again, so that none is ever
+        remembered as closed without being in what is derived from it.
         """
         await_slot(self.rest, self.job_names, SLOT_WAIT_S)
         done = self._compact(session, table, hours)
-        if candles:
+        for name, changed in derived.items():
             await_slot(self.rest, self.job_names, SLOT_WAIT_S)
-            self._exact_candles(session, candles)
+            self._exact(session, name, changed)
         set_closed(self.db, done.states, now)
         return done
 
@@ -176,14 +184,19 @@ class Maintenance:
         results = session.run_all(load_statements(path, variables), STATEMENT_S)
         return results[-1].dicts()
 
-    def _exact_candles(self, session: GatewaySession, hours: Sequence[Hour]) -> None:
-        session.set("pipeline.name", f"exact candles {_span(hours)}")
-        self.run(session, "exact_candles", {"HOURS": hour_filter(hours)})
-        log.info("candle_1m: exact candles of %s", _span(hours))
+    def _exact(self, session: GatewaySession, table: str, hours: Sequence[Hour]) -> None:
+        """Recompute `hours` of a derived table from the rows that its source holds."""
+        session.set("pipeline.name", f"exact {table} {_span(hours)}")
+        source = self.contract.source_table(table) or ""
+        self.run(session, f"exact_{table}", {"TABLE": table, "SOURCE": source, "HOURS": hour_filter(hours)})
+        log.info("%s: exact rows of %s", table, _span(hours))
+
+    def _derives(self, derived: str, table: str) -> bool:
+        return self.contract.source_table(derived) == table
 
     def _compact(self, session: GatewaySession, table: str, hours: Sequence[Hour]) -> Compacted:
         """Compact `hours` of `table` in one job, and hold what came of it against what was promised."""
-        newest = read_snapshots(self.reader, self.contract)[table].newest or 0
+        newest = newest_snapshots(self.reader, self.contract)[table] or 0
         session.set("pipeline.name", f"compact {self.contract.lake.database}.{table} {_span(hours)}")
         partitions = ";".join(f"dt={hour.dt},hh={hour.hh}" for hour in hours)
         self.run(session, "compact", {"TABLE": table, "PARTITIONS": partitions})
@@ -248,10 +261,6 @@ def difference(before: Row, after: Row) -> str:
     """The first total that a compaction changed, in words."""
     name = next(name for name in before if before[name] != after[name])
     return f"the compaction changed {name} from {before[name]} to {after[name]}"
-
-
-def _trade_table(contract: Contract) -> str:
-    return contract.streams["trade"].table if "trade" in contract.streams else ""
 
 
 def _outcome(table: str, hours: Sequence[Hour], done: Compacted) -> str:

@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from upbit_lake.contract.lake_sql import verify_sql
 from upbit_lake.contract.sql_files import RawSql
 from upbit_lake.engines.flink.gateway import GatewayError
 from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.flink.slots import await_slot
-from upbit_lake.hours.partitions import verify_sql
 from upbit_lake.maintain.compaction import SLOT_WAIT_S, Maintenance
 from upbit_lake.state.maintenance_runs import last_run, set_run
 

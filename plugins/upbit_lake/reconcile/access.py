@@ -28,7 +28,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from upbit_lake.contract.model import CONTRACT_FILE, Access, Contract, ContractError, load_contract
+from upbit_lake.contract.model import CONTRACT_FILE, Access, Contract, ContractError
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import PLAINTEXT, KafkaLogin, SettingsError
 from upbit_lake.engines.kafka.offsets import GROUP_PREFIX
 from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from upbit_lake.engines.postgres import Connection, query, query_each
-from upbit_lake.hours.hour import Hour, PartitionState
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.partitions import PartitionState
 
 Key = tuple[str, Hour]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.model import Contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings, load_settings
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import FlinkGateway

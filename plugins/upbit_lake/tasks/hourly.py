@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from upbit_lake.engines.flink.slots import BatchYieldsError
 from upbit_lake.hours.hour import Hour
-from upbit_lake.hours.partitions import read_lake
+from upbit_lake.hours.progress import read_lake
 from upbit_lake.maintain.compaction import CloseError, CompactionError, Maintenance, plan_closing
 from upbit_lake.maintain.expiry import clean_daily, expire_snapshots, parse_retention
 from upbit_lake.state.alarms import close_alarm, open_alarm

@@ -16,8 +16,9 @@ from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letter
 from upbit_lake.engines.kafka.offsets import TopicOffsets
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.engines.postgres import Connection
-from upbit_lake.hours.hour import Hour, PartitionState, neighbours
-from upbit_lake.hours.partitions import LakeState
+from upbit_lake.hours.hour import Hour, neighbours
+from upbit_lake.hours.partitions import PartitionState
+from upbit_lake.hours.progress import LakeState
 from upbit_lake.state.audits import Gap, Window, read_gaps, read_windows, save_audit
 from upbit_lake.verify.coverage import (
     BAD,

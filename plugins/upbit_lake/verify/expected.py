@@ -15,10 +15,8 @@ from typing import Any
 
 from upbit_lake.contract.columns import Column, TableColumns
 from upbit_lake.contract.model import Stream
-from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.hour import Hour, event_ms
 
-# An order book's time above this is in microseconds (docs/upbit.md#microseconds).
-MICROSECONDS_FROM = 1_000_000_000_000_000
 LAST_MS = 253_402_300_799_999  # year 9999
 # Columns that the job adds; all others come from the record itself.
 ADDED = frozenset({"dt", "hh", "kafka_partition", "kafka_offset"})
@@ -75,17 +73,17 @@ def fate(record: Record, stream: Stream, columns: TableColumns, snapshot_max_age
     try:
         frame = _frame(record.value)
         snapshot = frame.get("stream_type") == "SNAPSHOT"
-        if snapshot and stream.table == "trade":
+        if snapshot and stream.snapshots == "never":
             return NotStored()
         values = {c.name: _value(frame, c) for c in columns.columns if c.required and c.name not in ADDED}
-        event_ms = _event_ms(values[stream.time])
+        moment = _moment(values[stream.time])
     except _UnfitError as error:
         return Bad(str(error))
-    if snapshot and record.received_ms > event_ms + snapshot_max_age_s * 1000:
+    if snapshot and record.received_ms > moment + snapshot_max_age_s * 1000:
         return NotStored()
     if stream.time in columns.identity:
-        values[stream.time] = event_ms
-    return Stored(Hour.of_ms(event_ms), tuple(values[name] for name in columns.identity))
+        values[stream.time] = moment
+    return Stored(Hour.of_ms(moment), tuple(values[name] for name in columns.identity))
 
 
 def dead_letter_place(record: Record, own_topic: str) -> Stored:
@@ -176,8 +174,8 @@ def _integer(column: Column, value: Any) -> int:
     return number
 
 
-def _event_ms(value: int) -> int:
-    moment = value // 1000 if value > MICROSECONDS_FROM else value
+def _moment(value: int) -> int:
+    moment = event_ms(value)
     if not 0 <= moment <= LAST_MS:
         raise _UnfitError(f"time {value} is no moment of the exchange")
     return moment

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from upbit_lake.contract.columns import table_columns
+from upbit_lake.contract.lake_sql import verify_sql
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.sql_files import RawSql
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour
-from upbit_lake.hours.partitions import hour_filter, verify_sql
+from upbit_lake.hours.partitions import hour_filter
 from upbit_lake.verify.expected import Stored
 
 

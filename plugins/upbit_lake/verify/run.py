@@ -12,15 +12,18 @@ from upbit_lake.contract.model import Contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.engines.postgres import Connection
-from upbit_lake.hours.hour import Hour, PartitionState, is_expired, updated_at, work_list
-from upbit_lake.hours.partitions import CANDLES, LakeState, read_lake
+from upbit_lake.hours.closing import is_expired, work_list
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.layout import newest_snapshots
+from upbit_lake.hours.partitions import PartitionState, updated_at
+from upbit_lake.hours.progress import LakeState, read_lake
 from upbit_lake.state.hours import Key, set_verified, verified
 from upbit_lake.state.ingester_gaps import missing
 from upbit_lake.state.verdicts import Level, Status, Verdict, read_verdicts, save_verdicts
 from upbit_lake.verify.audit import Auditor
 from upbit_lake.verify.coverage import judge_coverage, pending_offsets
 from upbit_lake.verify.gaps_named import with_gaps
-from upbit_lake.verify.structural import read_snapshots, structural_verdict
+from upbit_lake.verify.structural import structural_verdict
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +127,7 @@ class Verification:
             for table, hour in work.gone
         ]
         gaps = {stream.table: missing(self._db, name) for name, stream in self._contract.streams.items()}
-        snapshots = read_snapshots(self._reader, self._contract) if work.states else {}
+        snapshots = newest_snapshots(self._reader, self._contract) if work.states else {}
         most = {(v.table, v.hour): v.details.get(MOST_ROWS, 0) for v in read_verdicts(self._db, Level.STRUCTURAL)}
         for item in work.states:
             partial = self._is_partial(state, item.table, item.hour)
@@ -138,7 +141,7 @@ class Verification:
         verdicts: list[Verdict] = []
         # The dead letters last: they receive what the audits of the streams find.
         for table in self._contract.tables:
-            if table != CANDLES:
+            if table not in self._contract.derived:
                 verdicts += self._coverage_of(state, table, work.hours_of(table))
         return verdicts
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pypaimon_rust.datafusion import SQLContext
 
-from upbit_lake.contract.model import Contract, load_contract
+from upbit_lake.contract.model import Contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.sql_files import load_statements
 from upbit_lake.engines.lake.reader import LakeReader
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import load_settings
 from upbit_lake.contract.sql_files import load_statements, sql_variables
 from upbit_lake.engines.flink.session import Startup, source_statements

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import KafkaLogin, Settings
 from upbit_lake.contract.sql_files import (
     RawSql,
@@ -16,7 +16,6 @@ from upbit_lake.contract.sql_files import (
     render,
     split_statements,
     sql_variables,
-    status_query,
 )
 from upbit_lake.engines.flink.session import Startup, source_statements
 from upbit_lake.engines.kafka.offsets import GROUP_PREFIX
@@ -83,7 +82,7 @@ def test_every_table_of_the_contract_is_created_by_its_file() -> None:
     contract = load_contract()
     for table in contract.tables:
         (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", sql_variables(contract, SETTINGS))
-        assert f"CREATE TABLE IF NOT EXISTS {contract.table_path(table)} (" in ddl
+        assert f"CREATE TABLE IF NOT EXISTS {contract.lake.catalog}.{contract.lake.database}.{table} (" in ddl
 
 
 def test_the_tables_take_their_bounds_from_the_contract() -> None:
@@ -110,10 +109,3 @@ def test_flink_is_allowed_to_read_every_group_that_a_source_names() -> None:
     for statement in source_statements(load_contract(), SETTINGS, Startup()):
         (group,) = re.findall(r"'properties.group.id' = '([^']+)'", statement)
         assert group.startswith(GROUP_PREFIX)
-
-
-def test_a_named_query_that_names_a_table_asks_all_of_the_contract() -> None:
-    contract = load_contract()
-    pieces = status_query(contract, "rows").split("UNION ALL\n")
-    assert [re.findall(r"FROM (\w+)", piece) for piece in pieces] == [[table] for table in contract.tables]
-    assert "UNION" not in status_query(contract, "newest_candles")

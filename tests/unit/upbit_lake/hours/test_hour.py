@@ -1,54 +1,16 @@
-"""Which hours are closed, and which want work."""
+"""An hour's bounds, its neighbours, and times that the exchange sends in microseconds."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from pathlib import Path
 
 import pytest
 
-from upbit_lake.hours.hour import (
-    Hour,
-    HourError,
-    PartitionProgress,
-    PartitionState,
-    Progress,
-    is_expired,
-    neighbours,
-    open_reason,
-    updated_at,
-    work_list,
-)
+from upbit_lake.hours.hour import MICROSECONDS_FROM, Hour, HourError, event_ms, neighbours
 
+SQL = Path(__file__).resolve().parents[4] / "sql"
 NINE = Hour.parse("2026-11-23T09")
-GRACE_S = 120
-BOUND = NINE.end_ms + GRACE_S * 1000
-
-
-def progress(*partitions: tuple[int | None, bool], clock: int | None = BOUND, ended: bool = False) -> Progress:
-    return Progress({n: PartitionProgress(*p) for n, p in enumerate(partitions)}, clock, ended)
-
-
-@pytest.mark.parametrize(
-    ("facts", "closed"),
-    [
-        (progress((BOUND, False), (BOUND + 1, False)), True),
-        (progress((BOUND, False), (BOUND - 1, False)), False),
-        # A quiet partition: all of it is consumed, and the exchange's clock is past the bound.
-        (progress((BOUND, False), (None, True)), True),
-        (progress((BOUND, False), (None, False)), False),
-        (progress((None, True), (None, True), clock=BOUND - 1), False),
-        # The end of a recording closes its last hour, whatever its clock says.
-        (progress((None, True), (NINE.start_ms, True), clock=NINE.start_ms, ended=True), True),
-        (progress((None, True), clock=None), False),
-    ],
-)
-def test_an_hour_is_closed_when_every_partition_is_past_it(facts: Progress, closed: bool) -> None:
-    assert (open_reason(NINE, facts, GRACE_S) is None) is closed
-
-
-def test_the_reason_names_the_partition() -> None:
-    reason = open_reason(NINE, progress((BOUND, False), (1, False)), GRACE_S)
-    assert reason == "Kafka partition 1 is not past 2026-11-23T10 + 120 s"
 
 
 def test_hours_are_utc_and_cross_midnight() -> None:
@@ -57,31 +19,9 @@ def test_hours_are_utc_and_cross_midnight() -> None:
     assert str(Hour("2026-12-31", "23").shifted(1)) == "2027-01-01T00"
 
 
-def test_a_text_that_is_no_hour_is_refused() -> None:
-    with pytest.raises(HourError, match="write it in UTC like"):
+def test_a_text_that_is_not_an_hour_is_refused() -> None:
+    with pytest.raises(HourError, match=r"is not an hour; use UTC, e\.g\. 2026-11-23T09$"):
         Hour.parse("2026-11-23 09:00")
-
-
-def state(table: str, hour: Hour, records: int = 1) -> PartitionState:
-    return PartitionState(table, hour, records, 1, 10, datetime(2026, 11, 23, tzinfo=UTC))
-
-
-def test_the_work_list_takes_changed_closed_hours_oldest_first() -> None:
-    hours = [NINE.shifted(n) for n in range(4)]
-    states = [state(table, hour) for hour in reversed(hours) for table in ("trade", "ticker")]
-    done = {("trade", hours[0]): state("trade", hours[0]).fingerprint}
-    work = work_list(states, done, lambda item: item.hour != hours[3], limit=2)
-    assert [(item.hour, item.table) for item in work] == [
-        (hours[0], "ticker"),
-        (hours[1], "ticker"),
-        (hours[1], "trade"),
-    ]
-
-
-def test_a_late_row_changes_the_fingerprint() -> None:
-    done = {("trade", NINE): state("trade", NINE).fingerprint}
-    assert work_list([state("trade", NINE)], done, lambda _: True, 9) == []
-    assert work_list([state("trade", NINE, records=2)], done, lambda _: True, 9) != []
 
 
 def test_neighbours_are_the_hours_that_exist() -> None:
@@ -89,10 +29,21 @@ def test_neighbours_are_the_hours_that_exist() -> None:
     assert neighbours(NINE, present) == ([NINE.shifted(-5)], [NINE.shifted(7), NINE.shifted(50)])
 
 
-def test_a_recording_of_years_ago_expires_by_its_last_write() -> None:
-    now = datetime(2026, 11, 23, tzinfo=UTC)
-    old = Hour("2020-01-01", "00")
-    written = PartitionState("trade", old, 1, 1, 1, now - timedelta(days=1))
-    assert updated_at(written.fingerprint) == written.updated_at
-    assert not is_expired(written.updated_at, 30, now)
-    assert is_expired(now - timedelta(days=31), 30, now)
+@pytest.mark.parametrize(
+    ("sent", "ms"),
+    [
+        (NINE.start_ms, NINE.start_ms),
+        (NINE.start_ms * 1000 + 999, NINE.start_ms),
+        (MICROSECONDS_FROM, MICROSECONDS_FROM),
+        (MICROSECONDS_FROM + 1, MICROSECONDS_FROM // 1000),
+    ],
+)
+def test_a_time_in_microseconds_is_recognised_by_its_size(sent: int, ms: int) -> None:
+    assert event_ms(sent) == ms
+
+
+def test_the_jobs_recognise_microseconds_by_the_same_size() -> None:
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted((SQL / "jobs").glob("*.sql"))}
+    found = {name: re.findall(r"`(\w+)` > (\d{15,}) THEN `\1` / 1000", text) for name, text in texts.items()}
+    assert found["orderbook.sql"] == [("timestamp", str(MICROSECONDS_FROM))]
+    assert {bound for bounds in found.values() for _, bound in bounds} == {str(MICROSECONDS_FROM)}

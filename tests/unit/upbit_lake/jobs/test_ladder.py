@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.flink.jobmanager import JobSummary
 from upbit_lake.engines.kafka.records import Record, Retained
 from upbit_lake.jobs import ladder, lost_hours

@@ -14,8 +14,10 @@ from upbit_lake.engines.flink.gateway import GatewayError
 from upbit_lake.engines.flink.jobmanager import Cluster, JobSummary
 from upbit_lake.engines.flink.slots import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
 from upbit_lake.engines.kafka.offsets import group_of
-from upbit_lake.hours.hour import Hour, PartitionState, Progress
-from upbit_lake.hours.partitions import CANDLES, LakeState, partition_states
+from upbit_lake.hours.closing import Progress
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.partitions import PartitionState, partition_states
+from upbit_lake.hours.progress import LakeState
 from upbit_lake.maintain import compaction, expiry
 from upbit_lake.maintain.compaction import (
     CloseError,
@@ -32,6 +34,7 @@ from upbit_lake.verify.run import absent, gone_hours, red_reasons, remember_rows
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NINE = Hour("2026-11-23", "09")
+CANDLES = "candle_1m"
 
 
 def lake_of(*partitions: tuple[str, Hour]) -> LakeState:
@@ -46,7 +49,7 @@ def test_candles_are_recomputed_only_where_trades_changed(contract: Any) -> None
     ten = NINE.shifted(1)
     state = lake_of(("trade", NINE), ("ticker", ten), (CANDLES, ten))
     closing = plan_closing(contract, state, {})
-    assert closing.candles == [NINE]
+    assert closing.exact == {CANDLES: [NINE]}
     assert closing.compact == {"trade": [NINE], "ticker": [ten], CANDLES: [NINE, ten]}
     # The order of the work: candles are computed from compacted trades, and compacted last.
     assert list(closing.compact) == ["trade", "ticker", CANDLES]
@@ -67,8 +70,8 @@ class Steps(Maintenance):
         whole = hours[1:] if fault else hours
         return Compacted([PartitionState(table, hour, 1, 1, 1, NOW) for hour in whole], len(whole), broken)
 
-    def _exact_candles(self, session: Any, hours: Any) -> None:  # noqa: ARG002
-        self.done.append("candles")
+    def _exact(self, session: Any, table: str, hours: Any) -> None:  # noqa: ARG002
+        self.done.append(f"exact {table}")
 
 
 @pytest.fixture
@@ -90,16 +93,16 @@ TEN = NINE.shifted(1)
 
 
 def test_trades_are_closed_only_when_their_candles_hold_them(steps: Steps) -> None:
-    steps.close_hours(Closing([NINE], {"trade": [NINE], CANDLES: [NINE]}), NOW)
+    steps.close_hours(Closing({CANDLES: [NINE]}, {"trade": [NINE], CANDLES: [NINE]}), NOW)
     assert steps.done == [
-        *("await", "compact trade", "await", "candles", f"closed trade {NINE}"),
+        *("await", "compact trade", "await", f"exact {CANDLES}", f"closed trade {NINE}"),
         *("await", f"compact {CANDLES}", f"closed {CANDLES} {NINE}"),
     ]
 
 
 def test_a_bad_hour_keeps_no_other_from_its_turn(steps: Steps) -> None:
     steps.faults = {"trade": "9 files", "ticker": GatewayError("no memory")}
-    closing = Closing([NINE], {"trade": [NINE, TEN], "ticker": [NINE], CANDLES: [NINE]})
+    closing = Closing({CANDLES: [NINE]}, {"trade": [NINE, TEN], "ticker": [NINE], CANDLES: [NINE]})
     with pytest.raises(CompactionError, match=rf"^trade {NINE}: 9 files; ticker {NINE}: no memory$"):
         steps.close_hours(closing, NOW)
     assert f"closed trade {TEN}" in steps.done
@@ -110,7 +113,7 @@ def test_a_bad_hour_keeps_no_other_from_its_turn(steps: Steps) -> None:
 def test_what_the_engines_failed_with_is_told_at_the_end(steps: Steps) -> None:
     steps.faults = {"ticker": GatewayError("no memory")}
     with pytest.raises(CloseError, match="no memory"):
-        steps.close_hours(Closing([], {"ticker": [NINE], "orderbook": [NINE]}), NOW)
+        steps.close_hours(Closing({}, {"ticker": [NINE], "orderbook": [NINE]}), NOW)
     assert f"closed orderbook {NINE}" in steps.done
 
 
@@ -120,10 +123,10 @@ def test_a_run_that_must_yield_keeps_what_it_has_done(steps: Steps, monkeypatch:
             raise BatchYieldsError("batch work deferred")
 
     monkeypatch.setattr(compaction, "await_slot", busy)
-    lines = steps.close_hours(Closing([], {"ticker": [NINE], "orderbook": [NINE]}), NOW)
+    lines = steps.close_hours(Closing({}, {"ticker": [NINE], "orderbook": [NINE]}), NOW)
     assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work deferred"]
     with pytest.raises(BatchYieldsError):
-        steps.close_hours(Closing([], {"ticker": [NINE]}), NOW)
+        steps.close_hours(Closing({}, {"ticker": [NINE]}), NOW)
 
 
 def test_a_table_whose_snapshots_do_not_expire_keeps_no_other_from_its_turn(

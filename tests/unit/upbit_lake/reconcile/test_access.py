@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.contract.model import Contract, ContractError, parse_contract
+from upbit_lake.contract.model import Contract, ContractError
+from upbit_lake.contract.reader import parse_contract
 from upbit_lake.reconcile.access import differences, wanted_rights
 
 STREAMS = ("upbit-orderbook", "upbit-ticker", "upbit-trade")

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from upbit_lake.contract.model import load_contract
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.jobmanager import FlinkUnreachableError
 from upbit_lake.state import alarms

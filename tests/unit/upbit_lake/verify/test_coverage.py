@@ -15,8 +15,9 @@ from upbit_lake.contract.columns import table_columns
 from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.kafka.offsets import PartitionOffsets, TopicOffsets, source_ended
 from upbit_lake.engines.postgres import Connection
-from upbit_lake.hours.hour import Hour, PartitionState
-from upbit_lake.hours.partitions import LakeState
+from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.partitions import PartitionState
+from upbit_lake.hours.progress import LakeState
 from upbit_lake.state.audits import Gap, Window
 from upbit_lake.state.verdicts import Status
 from upbit_lake.verify import audit

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from upbit_lake.hours.hour import Hour
+from upbit_lake.hours.layout import newest_snapshots
 from upbit_lake.state.verdicts import Status
-from upbit_lake.verify.structural import Evidence, evidence_of, evidence_queries, file_problem, judge, read_snapshots
+from upbit_lake.verify.evidence import Evidence, evidence_of, evidence_queries
+from upbit_lake.verify.structural import judge
 
 NINE = Hour("2026-11-23", "09")
 NINE_MS = NINE.start_ms
@@ -25,14 +27,15 @@ TRADES = [
 
 
 def evidence(lake: Any, contract: Any, table: str, hour: Hour = NINE) -> Evidence:
-    queries = evidence_queries(contract, table, hour, read_snapshots(lake.reader, contract))
-    return evidence_of(dict(zip(queries, lake.reader.query_all(list(queries.values())), strict=True)))
+    queries = evidence_queries(contract, table, hour, newest_snapshots(lake.reader, contract))
+    answers = dict(zip(queries, lake.reader.query_all(list(queries.values())), strict=True))
+    return evidence_of(answers, contract.source_table(table))
 
 
 def compacted(found: Evidence) -> Evidence:
     """As if a full compaction had run: the Rust library writes level 0 and cannot compact."""
     merged = [{**bucket, "lowest_level": 5, "files": 1} for bucket in found.buckets]
-    return replace(found, buckets=merged, trades_changed=False)
+    return replace(found, buckets=merged, source_changed=False)
 
 
 @pytest.fixture
@@ -97,7 +100,7 @@ def test_a_candle_that_differs_in_the_last_digit_is_named(filled: Any, contract:
     filled.sql(f"INSERT INTO upbit.candle_1m SELECT {changed} FROM upbit.candle_1m WHERE code = 'KRW-BTC'")
     verdict = judge("candle_1m", NINE, compacted(evidence(filled, contract, "candle_1m")), TARGET)
     assert verdict.status is Status.RED
-    assert f"KRW-BTC 2026-11-23T09:00 {column}" in verdict.reason
+    assert f"1 rows that differ from trade: KRW-BTC 2026-11-23T09:00 {column}" in verdict.reason
 
 
 def test_a_missing_candle_is_named(lake: Any, contract: Any) -> None:
@@ -111,7 +114,7 @@ def test_a_missing_candle_is_named(lake: Any, contract: Any) -> None:
 def test_candles_wait_for_the_next_closing_when_trades_came_late(filled: Any, contract: Any) -> None:
     filled.trades([("2026-11-23", "09", "KRW-BTC", 20, NINE_MS + 5, "1", "1", 2, 0)])
     found = evidence(filled, contract, "candle_1m")
-    assert found.candles
+    assert found.differing
     assert judge("candle_1m", NINE, found, TARGET).status is Status.LATE
 
 
@@ -130,33 +133,3 @@ def test_replaced_rows_that_survive_the_compaction_are_red() -> None:
 def test_a_null_in_a_required_column_is_red() -> None:
     buckets = [{"bucket": 0, "files": 1, "bytes": 10, "physical_rows": 4, "lowest_level": 5}]
     assert "ask_bid is NULL in 3 rows" in judge("trade", NINE, Evidence(4, {"ask_bid": 3}, buckets), TARGET).reason
-
-
-MB = 1 << 20
-
-
-@pytest.mark.parametrize(
-    ("megabytes", "files", "kept"),
-    [
-        (0.2, 1, True),
-        (89, 1, True),
-        (0.2, 2, False),
-        (89, 2, False),
-        # What Paimon 2.0.0 was seen to leave at this target: 1 | 128 | 1 (a large file stays as it is) …
-        (130, 3, True),
-        (130, 4, False),
-        # … and one file above the target, written before the compaction.
-        (374, 1, True),
-    ],
-)
-def test_promised_files(megabytes: float, files: int, kept: bool) -> None:
-    buckets: list[dict[str, Any]] = [
-        {"bucket": 0, "bytes": MB, "files": 1},
-        {"bucket": 1, "bytes": megabytes * MB, "files": files},
-    ]
-    assert (file_problem(buckets, TARGET) is None) is kept
-
-
-def test_files_that_were_rolled_early_are_as_promised() -> None:
-    # Measured at a target of 8 MB: 5.8 + 6.2 + 1.7.
-    assert file_problem([{"bucket": 0, "bytes": int(13.7 * MB), "files": 3}], 8 * MB) is None

@@ -1,6 +1,6 @@
 -- Flink, batch. The candles of closed hours, exact: recomputed from the stored trades, each trade once. Revision 1 wins
 -- over the provisional row (0) of the stream whatever comes later; open and close go by (trade_timestamp, id).
-INSERT INTO lake.upbit.candle_1m
+INSERT INTO lake.${DATABASE}.${TABLE}
 SELECT
   dt,
   hh,
@@ -25,7 +25,7 @@ FROM (
     CONCAT(
       LPAD(CAST(trade_timestamp AS STRING), 16, '0'), LPAD(CAST(sequential_id AS STRING), 20, '0'),
       '|', CAST(trade_price AS STRING)) AS packed_price
-  FROM lake.upbit.trade
+  FROM lake.${DATABASE}.${SOURCE}
   WHERE ${HOURS}
 )
 GROUP BY dt, hh, `code`, candle_start;

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.contract.model import CONTRACT_FILE, ContractError, load_contract, parse_contract
+from upbit_lake.contract.model import CONTRACT_FILE, ContractError
+from upbit_lake.contract.reader import load_contract, parse_contract
 
 # The contract of commit 8afb9c2. Its keys are required; a key that came after it has a default.
 FIRST = CONTRACT_FILE.parent / "tests" / "fixtures" / "8afb9c2" / "pipeline.toml"
@@ -24,7 +25,6 @@ def test_the_repository_s_contract_is_valid() -> None:
     assert contract.topics["upbit-trade"].config["min.insync.replicas"] == "2"
     assert contract.streams["trade"].key == ("code", "sequential_id")
     assert contract.topics_of_job("trade") == ("upbit-trade", "upbit-dead-letter")
-    assert contract.table_path("trade") == "lake.upbit.trade"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,20 @@ def test_the_repository_s_contract_is_valid() -> None:
         ),
         (("tables", "nothing"), {"retention_d": 1}, "tables.nothing: no file sql/tables/nothing.sql"),
         (("streams", "trade", "name"), "x", "streams.trade.name: unknown key"),
+        (("streams", "trade", "snapshots"), "none", "streams.trade.snapshots: must be 'never' or 'recent', not 'none'"),
+        (("streams", "trade", "refetch"), "candles", "streams.trade.refetch: must be 'trades', not 'candles'"),
+        (("streams", "trade", "sheddable"), 1, "streams.trade.sheddable: must be bool, not int"),
+        (("streams", "trade", "quiet_after_s"), True, "streams.trade.quiet_after_s: must be int, not bool"),
+        (("derived", "candle_1m", "from"), "tade", "derived.candle_1m.from: 'tade' is no stream; add [streams.…]; did"),
+        (("derived", "candle_1m", "source"), "trade", "derived.candle_1m.source: unknown key"),
+        (
+            ("derived", "candles"),
+            {"from": "trade", "time": "x"},
+            "derived.candles: no such table; add [tables.candles]",
+        ),
+        (("derived", "ticker"), {"from": "trade", "time": "x"}, "derived.ticker: no file sql/maintenance/exact_ticker"),
+        (("derived",), {}, "tables.candle_1m: no stream is stored in it; add [derived.candle_1m]"),
+        (("derived",), "x", "derived: must be a table"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_by_its_path(path: tuple[str, ...], value: Any, message: str) -> None:
@@ -78,3 +92,42 @@ def test_every_key_is_required(path: tuple[str, ...]) -> None:
     del place[path[-1]]
     with pytest.raises(ContractError, match="missing key"):
         parse_contract(changed)
+
+
+def test_what_is_special_about_the_first_streams_needs_no_key() -> None:
+    assert parse_contract(data(FIRST)).streams == load_contract().streams
+    assert parse_contract(data(FIRST)).derived == load_contract().derived
+
+
+def test_another_stream_s_special_keys_have_defaults_of_no_consequence() -> None:
+    changed = data(FIRST)
+    changed["streams"]["candle.1s"] = {**changed["streams"]["ticker"], "time": "candle_time"}
+    stream = parse_contract(changed).streams["candle.1s"]
+    assert (stream.snapshots, stream.sheddable, stream.expires, stream.refetch) == ("recent", False, False, None)
+    assert stream.quiet_after_s == 3600
+
+
+def test_a_name_with_a_dot_is_kept_quoted_in_paths_and_spelled_for_sql() -> None:
+    changed = data(FIRST)
+    changed["streams"]["candle.1s"] = dict(changed["streams"]["ticker"])
+    stream = parse_contract(changed).streams["candle.1s"]
+    assert (stream.name, stream.sql_name) == ("candle.1s", "candle_1s")
+    changed["streams"]["candle.1s"]["topik"] = "x"
+    with pytest.raises(ContractError, match=r'^streams\."candle\.1s"\.topik: unknown key'):
+        parse_contract(changed)
+
+
+def test_what_is_computed_knows_its_source_and_its_time() -> None:
+    contract = load_contract()
+    assert contract.source_table("candle_1m") == "trade"
+    assert contract.derived_from("trade") == ["candle_1m"]
+    assert contract.source_table("trade") is None
+    times = {table: contract.time_column(table) for table in ("candle_1m", "trade", "dead_letter")}
+    assert times == {"candle_1m": "candle_start", "trade": "trade_timestamp", "dead_letter": None}
+
+
+def test_without_its_stream_nothing_is_computed() -> None:
+    changed = data(FIRST)
+    for section, name in (("streams", "trade"), ("tables", "candle_1m"), ("tables", "trade")):
+        del changed[section][name]
+    assert parse_contract(changed).derived == {}

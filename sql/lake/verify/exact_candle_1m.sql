@@ -1,4 +1,4 @@
--- Candles of an hour that differ from its trades. Open and close go by (trade_timestamp, sequential_id); every
+-- Candles of a minute that differ from the trades of the hour. Open and close go by (trade_timestamp, sequential_id); every
 -- operand is DECIMAL, price * volume is (17,8) * (20,8) = (38,16): no digit is lost.
 WITH exact AS (
   SELECT
@@ -11,13 +11,13 @@ WITH exact AS (
     sum(trade_volume) AS acc_trade_volume,
     sum(trade_price * trade_volume) AS acc_trade_price,
     count(*) AS trade_count
-  FROM ${TRADE} ${TRADE_VERSION}
+  FROM ${SOURCE} ${SOURCE_VERSION}
   WHERE dt = '${DT}' AND hh = '${HH}'
   GROUP BY code, trade_timestamp - trade_timestamp % 60000
 ),
 stored AS (
   SELECT *, arrow_cast(candle_start, 'Int64') AS minute_ms
-  FROM ${CANDLE} ${VERSION}
+  FROM ${TABLE} ${VERSION}
   WHERE dt = '${DT}' AND hh = '${HH}'
 )
 SELECT
