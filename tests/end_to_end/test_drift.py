@@ -15,7 +15,8 @@ from tests.integration.control_plane import engines_of, set_topic_config
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import lake_session
-from upbit_lake.jobs.start import cancel_all, live_jobs
+from upbit_lake.jobs.facts import live_jobs
+from upbit_lake.jobs.stop import cancel_all
 from upbit_lake.reconcile.topics import topic_ids
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
@@ -77,7 +78,7 @@ def test_a_deleted_topic(pipeline: Home, engines: Engines) -> None:
     assert f"{topic}: created" in said["topics"]
     assert topic_ids(engines.kafka, [topic]) != old
     [line] = [line for line in said["streaming_jobs"] if line.startswith("orderbook: repaired: ")]
-    assert line.startswith(f"orderbook: repaired: topic {topic} was made anew; job ")
+    assert line.startswith(f"orderbook: repaired: topic {topic} was recreated; job ")
     assert "the earliest retained record, without state" in line
     assert "orderbook: these hours cannot be refilled from Kafka: 20" in line
     wait_until_fresh(pipeline.setting)

@@ -20,7 +20,9 @@ from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import lake_session
 from upbit_lake.engines.lake.files import latest_snapshot
 from upbit_lake.jobs import start
+from upbit_lake.jobs.facts import gather, live_jobs, remembered_runs
 from upbit_lake.jobs.restore_points import bucket_and_prefix, list_objects
+from upbit_lake.jobs.stop import cancel_all
 from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.jobs import reconcile_job
 from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, State
@@ -67,11 +69,11 @@ class Plane:
         until("all trades are in the lake", enough, PATIENCE_S)
 
     def live(self) -> str:
-        (job,) = start.live_jobs(self.engines, self.job)
+        (job,) = live_jobs(self.engines, self.job)
         return job.jid
 
     def cancel(self) -> None:
-        start.cancel_all(self.engines, start.live_jobs(self.engines, self.job))
+        cancel_all(self.engines, live_jobs(self.engines, self.job))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def plane(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     plane = Plane(made, Sender(engines), [])
     yield plane
     for job in made.contract.jobs.values():
-        start.cancel_all(made, start.live_jobs(made, job))
+        cancel_all(made, live_jobs(made, job))
     made.db.close()
 
 
@@ -94,7 +96,7 @@ def test_a_job_is_started_once(plane: Plane) -> None:
     first = plane.live()
     assert reconcile_job(plane.engines, plane.job) == UNCHANGED
     assert plane.live() == first
-    assert start.runs(plane.engines, plane.job)[0].job_id == first
+    assert remembered_runs(plane.engines, plane.job)[0].job_id == first
     plane.send_trades(30)
     plane.wait_stored()
 
@@ -203,7 +205,7 @@ def test_without_any_checkpoint_the_job_replays_from_where_the_lake_ends(plane: 
 
 def delete_restore_points(plane: Plane) -> None:
     checkpoints, s3 = plane.engines.contract.checkpoints, plane.engines.s3
-    ids = {run.job_id for run in start.runs(plane.engines, plane.job)}
+    ids = {run.job_id for run in remembered_runs(plane.engines, plane.job)}
     for url in (checkpoints.directory, checkpoints.savepoint_directory):
         bucket, prefix = bucket_and_prefix(url)
         for item in list(list_objects(s3, bucket, prefix)):
@@ -215,19 +217,19 @@ def test_a_job_that_runs_twice_keeps_its_oldest_run(plane: Plane) -> None:
     from upbit_lake.jobs import ladder
 
     kept = plane.live()
-    start.submit(plane.engines, plane.job, ladder.first_start()[0])
-    assert len(start.live_jobs(plane.engines, plane.job)) == 2
+    start.submit(plane.engines, gather(plane.engines, plane.job), ladder.first_start()[0])
+    assert len(live_jobs(plane.engines, plane.job)) == 2
     assert reconcile_job(plane.engines, plane.job).state in (State.UNCHANGED, State.REPAIRED)
     assert plane.live() == kept
 
 
-def test_a_derived_table_made_anew_renews_the_job(plane: Plane) -> None:
+def test_a_derived_table_that_was_recreated_renews_the_job(plane: Plane) -> None:
     contract, settings = plane.engines.contract, plane.engines.settings
     with lake_session(plane.engines.gateway, contract, settings, NAME) as session:
         session.run(f"DROP TABLE lake.{NAME}.candle_1m")
         assert reconcile_tables(session, contract, settings, plane.engines.s3)["candle_1m"] == CREATED
     outcome = str(reconcile_job(plane.engines, plane.job))
-    assert "repaired: table candle_1m was made anew" in outcome
+    assert "repaired: table candle_1m was recreated" in outcome
     assert "the earliest retained record, without state" in outcome
     assert reconcile_job(plane.engines, plane.job) == UNCHANGED
 
@@ -236,7 +238,7 @@ def test_a_derived_table_made_anew_renews_the_job(plane: Plane) -> None:
     plane.wait_stored()
 
 
-def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane, engines: Home) -> None:
+def test_a_topic_that_was_recreated_renews_the_job_and_names_the_lost_hours(plane: Plane, engines: Home) -> None:
     topic = f"{NAME}-trade"
     engines.kafka_admin.delete_topics([topic])[topic].result()
     contract = plane.engines.contract
@@ -250,7 +252,7 @@ def test_a_topic_made_anew_renews_the_job_and_names_the_lost_hours(plane: Plane,
     plane.sender = Sender(engines)
     send_more(plane, 6)
     outcome = str(reconcile_job(plane.engines, plane.job))
-    assert f"topic {topic} was made anew" in outcome
+    assert f"topic {topic} was recreated" in outcome
     assert "the earliest retained record, without state" in outcome
     assert "trade: these hours cannot be refilled from Kafka: " in outcome
     assert plane.live() != before

@@ -23,7 +23,8 @@ from upbit_lake.engines.lake.files import latest_snapshot
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.progress import read_lake
-from upbit_lake.jobs import start
+from upbit_lake.jobs.facts import live_jobs
+from upbit_lake.jobs.stop import cancel_all
 from upbit_lake.maintain.compaction import Closing, Maintenance, plan_closing
 from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.jobs import reconcile_job
@@ -119,7 +120,7 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         lake.send(sender, burst)
     yield lake
     for job in made.contract.jobs.values():
-        start.cancel_all(made, start.live_jobs(made, job))
+        cancel_all(made, live_jobs(made, job))
     made.db.close()
 
 
@@ -147,7 +148,7 @@ def test_only_closed_hours_are_closed_once_and_the_job_streams_on(lake: Lake) ->
     before = {hour: files(lake, hour) for hour in (lake.first, lake.second)}
     assert sum(map(len, before.values())) >= 100
     trades = lake.reader.rows("SELECT * FROM trade ORDER BY code, sequential_id")
-    (job,) = start.live_jobs(lake.engines, lake.engines.contract.jobs["trade"])
+    (job,) = live_jobs(lake.engines, lake.engines.contract.jobs["trade"])
 
     closing = lake.plan()
     assert sorted(closing.compact["trade"]) == [lake.first, lake.second]
@@ -159,7 +160,7 @@ def test_only_closed_hours_are_closed_once_and_the_job_streams_on(lake: Lake) ->
         assert sorted(item["bucket"] for item in found) == [0, 1]
         assert all(item["level"] > 0 for item in found)
     assert lake.reader.rows("SELECT * FROM trade ORDER BY code, sequential_id") == trades
-    assert start.live_jobs(lake.engines, lake.engines.contract.jobs["trade"])[0].jid == job.jid
+    assert live_jobs(lake.engines, lake.engines.contract.jobs["trade"])[0].jid == job.jid
     assert lake.engines.flink.restarts(job.jid) == 0
     assert not lake.plan(), "a second run must have nothing to do"
 

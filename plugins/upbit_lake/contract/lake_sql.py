@@ -8,7 +8,12 @@ from upbit_lake.contract.sql_files import RawSql, SqlFileError, render
 
 def verify_sql(contract: Contract, name: str, **values: str | RawSql) -> str:
     """The query `sql/lake/verify/<name>.sql` with its `${NAME}` filled; raises SqlFileError."""
-    path = contract.root / "sql" / "lake" / "verify" / f"{name}.sql"
+    return lake_sql(contract, f"verify/{name}", **values)
+
+
+def lake_sql(contract: Contract, name: str, **values: str | RawSql) -> str:
+    """The query `sql/lake/<name>.sql` with its `${NAME}` filled; raises SqlFileError."""
+    path = contract.root / "sql" / "lake" / f"{name}.sql"
     return render(path.read_text(encoding="utf-8"), {key.upper(): value for key, value in values.items()}, path.name)
 
 

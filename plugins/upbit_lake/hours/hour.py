@@ -36,6 +36,12 @@ class Hour:
             raise HourError(f"{text!r} is not an hour; use UTC, e.g. 2026-11-23T09") from None
 
     @classmethod
+    def of_partition(cls, name: str) -> Hour:
+        """The hour of a partition as Paimon names it: `dt=2026-11-23/hh=09`."""
+        fields = dict(part.split("=", 1) for part in name.split("/"))
+        return cls(fields["dt"], fields["hh"])
+
+    @classmethod
     def of(cls, moment: datetime) -> Hour:
         """The hour that holds `moment` (time zone aware)."""
         utc = moment.astimezone(UTC)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from upbit_lake.contract.lake_sql import verify_sql, version
+from upbit_lake.contract.lake_sql import lake_sql, version
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.sql_files import RawSql
 from upbit_lake.engines.lake.reader import LakeReader
@@ -48,9 +48,8 @@ def partition_states(table: str, rows: Iterable[Mapping[str, Any]]) -> list[Part
     """Rows of `"t$partitions"` (`partition` = 'dt=2026-11-23/hh=01') as states."""
     states = []
     for row in rows:
-        fields = dict(part.split("=", 1) for part in row["name"].split("/"))
         updated = row["updated_at"].replace(tzinfo=UTC)
-        hour = Hour(fields["dt"], fields["hh"])
+        hour = Hour.of_partition(row["name"])
         states.append(PartitionState(table, hour, row["record_count"], row["file_count"], row["size_bytes"], updated))
     return states
 
@@ -60,6 +59,8 @@ def read_partitions(
 ) -> dict[str, list[PartitionState]]:
     """The partitions of all tables (or of those in `snapshots`, as of that snapshot), by table."""
     wanted = dict.fromkeys(contract.tables) if snapshots is None else snapshots
-    queries = [verify_sql(contract, "partitions", table=RawSql(t), version=version(s)) for t, s in wanted.items()]
+    queries = [
+        lake_sql(contract, "progress/partitions", table=RawSql(t), version=version(s)) for t, s in wanted.items()
+    ]
     answers = reader.query_all(queries)
     return {table: partition_states(table, answer.to_pylist()) for table, answer in zip(wanted, answers, strict=True)}

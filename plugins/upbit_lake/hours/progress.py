@@ -8,7 +8,7 @@ from datetime import datetime
 
 from confluent_kafka.admin import AdminClient
 
-from upbit_lake.contract.lake_sql import verify_sql
+from upbit_lake.contract.lake_sql import lake_sql
 from upbit_lake.contract.model import Contract, Stream
 from upbit_lake.contract.sql_files import RawSql
 from upbit_lake.engines.kafka.offsets import TopicOffsets, group_of, read_topic, source_ended
@@ -79,7 +79,7 @@ def _newest_events(
     reader: LakeReader, contract: Contract, states: Mapping[str, Sequence[PartitionState]]
 ) -> dict[str, dict[int, int]]:
     queries = [
-        _stream_sql(contract, "newest_events", stream, _hours(states[stream.table])[-NEWEST_HOURS:])
+        _stream_sql(contract, "progress/newest_events", stream, _hours(states[stream.table])[-NEWEST_HOURS:])
         for stream in contract.streams.values()
     ]
     answers = reader.query_all(queries)
@@ -91,7 +91,7 @@ def _newest_events(
 
 def _first_hour(reader: LakeReader, contract: Contract, states: Mapping[str, Sequence[PartitionState]]) -> Hour | None:
     queries = [
-        _stream_sql(contract, "first_event", stream, _hours(states[stream.table])[:NEWEST_HOURS])
+        _stream_sql(contract, "verify/first_event", stream, _hours(states[stream.table])[:NEWEST_HOURS])
         for stream in contract.streams.values()
     ]
     events = [row["first_event_ms"] for answer in reader.query_all(queries) for row in answer.to_pylist()]
@@ -100,7 +100,7 @@ def _first_hour(reader: LakeReader, contract: Contract, states: Mapping[str, Seq
 
 
 def _stream_sql(contract: Contract, name: str, stream: Stream, hours: Iterable[Hour]) -> str:
-    return verify_sql(contract, name, table=RawSql(stream.table), time=RawSql(stream.time), hours=hour_filter(hours))
+    return lake_sql(contract, name, table=RawSql(stream.table), time=RawSql(stream.time), hours=hour_filter(hours))
 
 
 def _hours(states: Iterable[PartitionState]) -> list[Hour]:

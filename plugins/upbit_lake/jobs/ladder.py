@@ -34,7 +34,7 @@ def first_start() -> list[Rung]:
 
 
 def from_earliest(reason: str) -> list[Rung]:
-    """The only rung after a topic or table was made anew: old state would skip or point into nothing."""
+    """The only rung after a topic or table was recreated: old state would skip or point into nothing."""
     return [Rung(f"the earliest retained record, without state ({reason})", None)]
 
 
@@ -54,13 +54,8 @@ def replayed(replay_from_ms: int | None) -> Rung:
     return Rung(f"Kafka time {replay_from_ms} ms, before the lake's last commit", None, startup)
 
 
-def made_anew(run: JobRun, topic_ids: Mapping[str, str], table_ids: Mapping[str, int]) -> list[str]:
+def recreated(run: JobRun, topic_ids: Mapping[str, str], table_ids: Mapping[str, int]) -> list[str]:
     """What of a run's topics and tables was deleted and created again since it started, in words."""
     topics = [f"topic {name}" for name, known in run.topic_ids.items() if topic_ids.get(name, known) != known]
     tables = [f"table {name}" for name, known in run.table_ids.items() if table_ids.get(name, known) != known]
     return topics + tables
-
-
-def runs_on(known: Sequence[JobRun], topic_ids: Mapping[str, str], table_ids: Mapping[str, int]) -> list[JobRun]:
-    """Those of the `known` runs that stand on the topics and tables as they are now; the state of others is void."""
-    return [run for run in known if not made_anew(run, topic_ids, table_ids)]

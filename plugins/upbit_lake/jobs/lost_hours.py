@@ -1,18 +1,17 @@
-"""Names the hours that cannot be refilled after a topic or a table was made anew."""
+"""Names the hours that cannot be refilled after a topic or a table was recreated."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from upbit_lake.contract.model import Contract, Stream
-from upbit_lake.contract.settings import KafkaLogin
-from upbit_lake.engines.flink.gateway import GatewaySession
+from upbit_lake.contract.model import Stream
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.kafka.records import Record, TopicReader
 from upbit_lake.hours.hour import event_ms
-from upbit_lake.jobs.replay_point import newest_event_ms
+from upbit_lake.jobs.lake_progress import LakeProgress
 
 MAX_NAMED = 24
 FIRST_RECORD_S = 20.0
@@ -44,23 +43,19 @@ def describe(table: str, hours: Sequence[datetime]) -> str:
     return f"{table}: these hours cannot be refilled from Kafka: {', '.join(names)}"
 
 
-def hours_after_new_topic(
-    session: GatewaySession,
-    contract: Contract,
-    stream: Stream,
-    kafka: KafkaLogin,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> str:
-    """What cannot be refilled of a stream whose topic or table was made anew, in one line.
+def name_lost_hours(engines: Engines, stream: Stream) -> str:
+    """What cannot be refilled of a stream whose topic or table was recreated, in one line; nothing is raised."""
+    try:
+        return _lost_hours_line(engines, stream)
+    except Exception as error:  # whatever it is: a job that was cancelled must be started all the same
+        return f"{stream.table}: the hours that cannot be refilled are unknown ({error})"
 
-    A topic just made is waited for FIRST_RECORD_S seconds: its first record ends the gap.
-    """
-    newest = newest_event_ms(session, contract, stream)
-    deadline = clock() + FIRST_RECORD_S
-    with TopicReader(kafka) as reader:
-        while not (records := reader.oldest(stream.topic)) and clock() < deadline:
-            sleep(POLL_S)
+
+def _lost_hours_line(engines: Engines, stream: Stream, clock: Clock = SYSTEM) -> str:
+    newest = LakeProgress.of(engines).newest_event_ms(stream)
+    with TopicReader(engines.settings.kafka) as reader:
+        # A topic just made: its first record ends the gap.
+        records = wait_until(lambda: reader.oldest(stream.topic), bool, FIRST_RECORD_S, POLL_S, clock)
     oldest = oldest_event_ms(records, stream)
     if newest is None and oldest is not None:
         return f"{stream.table}: it is empty, nothing before {_hour(oldest):%Y-%m-%dT%H} can be refilled from Kafka"

@@ -29,7 +29,7 @@ from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.layout import Row, file_problem, is_changed, newest_snapshots
 from upbit_lake.hours.partitions import PartitionState, hour_filter, read_partitions
 from upbit_lake.hours.progress import LakeState
-from upbit_lake.jobs.start import pipeline_name
+from upbit_lake.jobs.identity import pipeline_name
 from upbit_lake.state.hours import set_closed
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ class JobRun:
 
     Args:
         fingerprint: of its SQL and settings.
-        topic_ids: ids of the topics it reads; another id means the topic was made anew.
+        topic_ids: ids of the topics it reads; another id means that the topic was recreated.
         table_ids: creation times (epoch ms) of the tables it writes, likewise.
     """
 

@@ -16,8 +16,11 @@ from typing import Any
 from upbit_lake.contract.model import Job
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.jobmanager import Cluster, FlinkRestError, FlinkUnreachableError, JobSummary
-from upbit_lake.jobs.start import cancel_all, identities, pipeline_name, wait_for_slot
-from upbit_lake.reconcile.jobs import adopt_unknown, resume, single_live
+from upbit_lake.jobs.facts import gather, live_jobs
+from upbit_lake.jobs.identity import pipeline_name
+from upbit_lake.jobs.resume import adopt_unknown, resume
+from upbit_lake.jobs.start import wait_for_slot
+from upbit_lake.jobs.stop import cancel_all, keep_oldest
 from upbit_lake.state import alarms
 from upbit_lake.supervise import budget
 from upbit_lake.supervise.job_health import RESTART_WINDOW_S, Judgement, Observation, Verdict, judge
@@ -212,8 +215,8 @@ def _act(engines: Engines, job: Job, judgement: Judgement, known: JobMemory, now
         alarms.open_alarm(engines.db, subject, judgement.reason)
         return Outcome(f"cannot run: {judgement.reason}", failed=True)
     if judgement.verdict is Verdict.DOUBLED:
-        kept = single_live(engines, job)
-        return Outcome(f"{judgement.reason}: kept {kept.jid if kept else 'none'}, cancelled the others")
+        kept = keep_oldest(engines, job, live_jobs(engines, job))
+        return Outcome(f"{judgement.reason}: kept {kept[0].jid if kept else 'none'}, cancelled the others")
     return _restart_within_budget(engines, job, judgement, known, now)
 
 
@@ -238,8 +241,8 @@ def _restart(engines: Engines, job: Job, judgement: Judgement, known: JobMemory,
     attempt = f"{judgement.reason}; restart {number} of {bounds.restarts}"
     try:
         # Before anything is cancelled: without Kafka, S3 and a slot nothing can be started in its place.
-        identities(engines, job)
-        live = _live(engines, job)
+        facts = gather(engines, job)
+        live = keep_oldest(engines, job, facts.live)
         if not live:
             wait_for_slot(engines, job)
     except Exception as error:  # each client has exceptions of its own; the text is what counts
@@ -249,7 +252,7 @@ def _restart(engines: Engines, job: Job, judgement: Judgement, known: JobMemory,
     known.restarts = [*budget.recent(known.restarts, bounds, now), now]
     try:
         cancel_all(engines, live)
-        started = resume(engines, job)
+        started = resume(engines, facts)
     except Exception as error:  # as above: a run that judged three jobs must not die of one
         return Outcome(f"{attempt} failed: {_line(error)}", failed=True)
     return Outcome(f"{attempt}: job {started.job_id} from {started.started_from}")
@@ -257,11 +260,6 @@ def _restart(engines: Engines, job: Job, judgement: Judgement, known: JobMemory,
 
 def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _live(engines: Engines, job: Job) -> list[JobSummary]:
-    live = single_live(engines, job)
-    return [live] if live else []
 
 
 def _job_memory(data: Mapping[str, Any]) -> JobMemory:

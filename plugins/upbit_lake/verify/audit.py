@@ -19,6 +19,7 @@ from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour, neighbours
 from upbit_lake.hours.partitions import PartitionState
 from upbit_lake.hours.progress import LakeState
+from upbit_lake.hours.stored import last_written
 from upbit_lake.state.audits import Gap, Window, read_gaps, read_windows, save_audit
 from upbit_lake.verify.coverage import (
     BAD,
@@ -40,8 +41,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 5000
 LOOK_AGAIN_S = 3.0
-# The partitions that were written last: the newest consumed offsets stand there, whatever their event time.
-NEWEST = 4
 # File times are the writers' clock, window times ours.
 CLOCK_SLACK = timedelta(minutes=5)
 
@@ -121,8 +120,8 @@ class Auditor:
             if gap.kind != LOG_EXPIRED and gap.topic_id == topic.topic_id
             for offset in range(gap.start, gap.end)
         }
-        newest = sorted(state.states[self._table], key=lambda item: item.updated_at)[-NEWEST:]
-        found, held = self._explain(topic, disjoint(readable), seen, [item.hour for item in newest], began_ms)
+        newest = last_written(state.states[self._table])
+        found, held = self._explain(topic, disjoint(readable), seen, newest, began_ms)
         under_way: list[Gap] = []
         for item in found:
             (under_way if _may_be_under_way(item, seen, held) else gaps).append(item)

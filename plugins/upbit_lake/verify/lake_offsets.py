@@ -11,6 +11,7 @@ from upbit_lake.engines.kafka.offsets import TopicOffsets
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour, neighbours
 from upbit_lake.hours.partitions import hour_filter
+from upbit_lake.hours.stored import highest_offsets, own_offsets_sql
 from upbit_lake.verify.coverage import Range
 
 # A row that is missing at the very edge of its hour's offsets lies within so many of the rows that are there.
@@ -81,7 +82,7 @@ class LakeOffsets:
         """Per hour and partition the offsets from its first to its last row, with an edge on both sides."""
         if self._stream is None or not hours:
             return []
-        queries = [self._own_offsets([hour], began_ms) for hour in hours]
+        queries = [own_offsets_sql(self._contract, self._table, [hour], began_ms) for hour in hours]
         return [
             Range(row["kafka_partition"], max(0, row["first_offset"] - EDGE), row["last_offset"] + 1 + EDGE)
             for answer in self._reader.query_all(queries)
@@ -91,8 +92,7 @@ class LakeOffsets:
 
     def held(self, hours: Sequence[Hour], began_ms: int) -> dict[int, int]:
         """Per partition the highest offset that `hours` of the table hold."""
-        rows = self._reader.rows(self._own_offsets(hours, began_ms)) if hours else []
-        return {row["kafka_partition"]: row["last_offset"] for row in rows}
+        return highest_offsets(self._reader, self._contract, self._table, hours, began_ms)
 
     def hours_around(self, gap: Range, began_ms: int) -> tuple[Hour, Hour] | None:
         """The hours of the events before and after a run of offsets; None when the lake knows neither."""
@@ -111,15 +111,6 @@ class LakeOffsets:
         row = self._reader.rows(query)[0]
         known = [row[name] for name in ("before_ms", "after_ms") if row[name] is not None]
         return (Hour.of_ms(min(known)), Hour.of_ms(max(known))) if known else None
-
-    def _own_offsets(self, hours: Sequence[Hour], began_ms: int) -> str:
-        return verify_sql(
-            self._contract,
-            "own_offsets",
-            table=RawSql(self._table),
-            hours=hour_filter(hours),
-            began_ms=RawSql(began_ms),
-        )
 
     def _bound_queries(self, hour: Hour, present: Sequence[Hour], time: str, began_ms: int) -> list[str]:
         grace_ms = self._contract.hours.grace_s * 1000

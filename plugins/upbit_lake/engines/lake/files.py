@@ -43,7 +43,7 @@ def parse_snapshot(text: str) -> Snapshot:
 
 
 def created_ms(s3: Any, lake: Lake, table: str) -> int | None:
-    """When the table was created (epoch ms), or None without the table; a table made anew has another time."""
+    """When the table was created (epoch ms), or None without the table; a recreated table has another time."""
     text = _read(s3, lake, table, "schema/schema-0")
     return int(json.loads(text)["timeMillis"]) if text else None
 

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from tests.unit.upbit_lake.jobs.job_facts import Flink, engines
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.flink.jobmanager import FlinkUnreachableError
+from upbit_lake.engines.flink.jobmanager import FlinkRestError, FlinkUnreachableError, JobSummary
 from upbit_lake.state import alarms
 from upbit_lake.supervise import jobs
 from upbit_lake.supervise.job_health import Judgement, Verdict
@@ -78,3 +79,12 @@ def test_a_jobmanager_that_dies_under_the_lease_is_the_cluster_away(monkeypatch:
     scene = Scene(monkeypatch, LOST, FlinkUnreachableError("away"))
     assert set(scene.run()) == {CLUSTER}
     assert scene.happened[-1] == "lease given back"
+
+
+def test_a_job_that_is_just_gone_does_not_end_the_look_at_the_others() -> None:
+    job = JobSummary("j", "upbit trade", "RUNNING", 0, 6, 6)
+    found = jobs.observe_all(engines(Flink([job], FlinkRestError("job j not found"))), Memory(), 1000.0)
+    assert found["trade"].verdict is Verdict.WAITING
+    assert set(found) == {"ticker", "trade", "orderbook"}
+    with pytest.raises(FlinkUnreachableError):
+        jobs.observe_all(engines(Flink([job], FlinkUnreachableError("away"))), Memory(), 1000.0)

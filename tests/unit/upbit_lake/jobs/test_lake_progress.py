@@ -1,0 +1,104 @@
+"""How far the lake is: said by its own reader on real tables, and by Flink only when the reader fails or is slow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from upbit_lake.contract.model import Contract
+from upbit_lake.engines.flink.gateway import GatewaySession, Result
+from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.jobs.lake_progress import LakeProgress
+
+NINE_MS = 1_795_424_400_000
+
+
+def trade(number: int, partition: int, offset: int, event_ms: int, hh: str = "09") -> tuple[Any, ...]:
+    return ("2026-11-23", hh, "KRW-BTC", number, event_ms, "1.0", "1.0", partition, offset)
+
+
+class Flink:
+    """Answers the two queries of sql/restart and keeps what it was asked."""
+
+    def __init__(self, *answers: tuple[tuple[Any, ...], ...]) -> None:
+        self.asked = list[str]()
+        self._answers = list(answers)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[GatewaySession]:
+        self.asked.append(name)
+        yield cast(GatewaySession, self)
+
+    def run(self, statement: str, timeout_s: float = 0.0) -> Result:  # noqa: ARG002 (as the session's)
+        self.asked.append(statement)
+        return Result((), self._answers.pop(0), None)
+
+
+def must_not_be_asked(name: str) -> AbstractContextManager[GatewaySession]:
+    raise AssertionError(f"Flink was asked: {name}")
+
+
+def test_the_reader_says_the_highest_offset_of_each_partition(lake: Any, contract: Contract) -> None:
+    lake.trades([trade(1, 0, 10, NINE_MS), trade(2, 1, 7, NINE_MS)])
+    # Rows of one key replace each other, so only what is stored counts; an older hour holds a newer offset.
+    lake.trades([trade(3, 0, 12, NINE_MS - 3_600_000, hh="08"), trade(1, 0, 11, NINE_MS)])
+    progress = LakeProgress(contract, lake.reader, must_not_be_asked)
+    assert progress.highest_offsets("trade") == {0: 12, 1: 7}
+
+
+def test_only_the_partitions_written_last_are_read(lake: Any, contract: Contract) -> None:
+    for hour in range(6):
+        lake.trades([trade(hour, hour, 100 + hour, NINE_MS, hh=f"{hour:02d}")])
+    progress = LakeProgress(contract, lake.reader, must_not_be_asked)
+    assert progress.highest_offsets("trade") == {2: 102, 3: 103, 4: 104, 5: 105}
+
+
+def test_an_empty_lake_holds_nothing(lake: Any, contract: Contract) -> None:
+    progress = LakeProgress(contract, lake.reader, must_not_be_asked)
+    assert progress.highest_offsets("trade") == {}
+    assert progress.newest_event_ms(contract.streams["trade"]) is None
+
+
+def test_the_reader_says_the_newest_event(lake: Any, contract: Contract) -> None:
+    lake.trades([trade(1, 0, 10, NINE_MS + 5), trade(2, 1, 7, NINE_MS + 9)])
+    progress = LakeProgress(contract, lake.reader, must_not_be_asked)
+    assert progress.newest_event_ms(contract.streams["trade"]) == NINE_MS + 9
+
+
+def test_flink_is_asked_when_the_reader_fails(
+    tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = LakeReader({"warehouse": str(tmp_path / "none")}, "upbit")
+    flink = Flink((("dt=2026-11-23/hh=09",), ("dt=2026-11-23/hh=08",)), ((0, 41), (1, 7)))
+    with caplog.at_level(logging.WARNING):
+        assert LakeProgress(contract, reader, flink).highest_offsets("trade") == {0: 41, 1: 7}
+    session, _, query = flink.asked
+    assert session == "replay point"
+    assert "(dt = '2026-11-23' AND hh = '09') OR (dt = '2026-11-23' AND hh = '08')" in query
+    [line] = caplog.messages
+    assert line.startswith("replay point of trade: the lake's reader cannot say it (")
+    assert line.endswith("), Flink is asked")
+    assert "\n" not in line
+
+
+def test_flink_is_asked_when_the_reader_takes_too_long(
+    lake: Any, contract: Contract, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake.trades([trade(1, 0, 10, NINE_MS)])
+    flink = Flink((("dt=2026-11-23/hh=09",),), ((NINE_MS,),))
+    progress = LakeProgress(contract, lake.reader, flink, reader_s=0.01)
+    with caplog.at_level(logging.WARNING):
+        assert progress.newest_event_ms(contract.streams["trade"]) == NINE_MS
+    assert flink.asked[0] == "lost hours"
+    assert "did not answer within" in caplog.messages[0]
+
+
+def test_flink_says_that_the_lake_is_empty(tmp_path: Path, contract: Contract) -> None:
+    reader = LakeReader({"warehouse": str(tmp_path / "none")}, "upbit")
+    assert LakeProgress(contract, reader, Flink(())).highest_offsets("trade") == {}
+    assert LakeProgress(contract, reader, Flink(())).newest_event_ms(contract.streams["trade"]) is None

@@ -1,0 +1,38 @@
+"""An attempt to start a job that fails leaves nothing behind that a later start would trust."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.upbit_lake.jobs.job_facts import NEW, engines, facts
+from upbit_lake.contract.reader import load_contract
+from upbit_lake.jobs import ladder, start
+from upbit_lake.jobs.identity import written_tables
+from upbit_lake.jobs.restore_points import RestorePoint
+from upbit_lake.state import job_runs
+
+
+@pytest.mark.parametrize("leaves_state", [True, False])
+def test_an_attempt_that_left_no_state_is_forgotten(monkeypatch: pytest.MonkeyPatch, leaves_state: bool) -> None:
+    forgotten = list[str]()
+
+    def fails(*_: object) -> None:
+        raise start.JobStartError("not running")
+
+    monkeypatch.setattr(start, "submit", lambda *_: NEW.job_id)
+    monkeypatch.setattr(start, "wait_running", fails)
+    monkeypatch.setattr(job_runs, "forget", lambda _, jid: forgotten.append(jid))
+    points = {NEW.job_id: RestorePoint("checkpoint", "s3://flink/new/chk-1", 8.0, 1)} if leaves_state else {}
+    with pytest.raises(start.JobStartError, match="job trade: all 1 restart points failed; last error: not running"):
+        start.start(engines(), facts(points=points), ladder.first_start())
+    assert forgotten == ([] if leaves_state else [NEW.job_id])
+
+
+def test_a_job_writes_its_derived_tables_too() -> None:
+    contract = load_contract()
+    written = {name: written_tables(contract, job) for name, job in contract.jobs.items()}
+    assert written == {
+        "ticker": ["ticker"],
+        "trade": ["trade", "candle_1m", "dead_letter"],
+        "orderbook": ["orderbook"],
+    }
