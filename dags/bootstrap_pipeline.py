@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, dag, task
 
 from upbit_lake.tasks.policy import TASK_DEFAULTS, start_date
 
@@ -51,110 +51,51 @@ given back once the ingester runs, also when a step has failed.
 def bootstrap_pipeline() -> None:
     @task
     def services_reachable() -> str:
-        from upbit_lake.reconcile.services import wait_for_services
-        from upbit_lake.tasks.connections import open_engines
-        from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import conclude
+        from upbit_lake.tasks import bootstrap
 
-        with open_engines() as engines:
-            found = wait_for_services(engines, timeout_s=120)
-        hold_leases(get_current_context()["run_id"])
-        return conclude("; ".join(f"{name}: {answer}" for name, answer in found.items()))
+        return bootstrap.services_reachable()
 
     @task
     def topics() -> str:
-        from upbit_lake.reconcile.access import access_drift
-        from upbit_lake.reconcile.topics import reconcile_topics
-        from upbit_lake.tasks.connections import contract_and_settings, kafka_admin
-        from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import conclude_outcomes
+        from upbit_lake.tasks import bootstrap
 
-        context = get_current_context()
-        params = context["params"]
-        hold_leases(context["run_id"])
-        contract, settings = contract_and_settings()
-        admin, wanted = kafka_admin(), contract.topics.values()
-        found = reconcile_topics(admin, wanted, params["repair"], params["grow_partitions"], params["dry_run"])
-        return conclude_outcomes({**found, **access_drift(admin, contract, settings.kafka)})
+        return bootstrap.topics()
 
     @task
     def buckets() -> str:
-        from upbit_lake.reconcile.buckets import reconcile_buckets
-        from upbit_lake.tasks.connections import contract_and_settings, s3_client
-        from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import conclude_outcomes
+        from upbit_lake.tasks import bootstrap
 
-        context = get_current_context()
-        hold_leases(context["run_id"])
-        contract, _ = contract_and_settings()
-        return conclude_outcomes(reconcile_buckets(s3_client(), contract.buckets, context["params"]["dry_run"]))
+        return bootstrap.buckets()
 
     @task
     def lake_tables() -> str:
-        from upbit_lake.engines.flink.gateway import FlinkGateway
-        from upbit_lake.engines.flink.session import lake_session
-        from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
-        from upbit_lake.tasks.connections import contract_and_settings, s3_client
-        from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import conclude_outcomes
+        from upbit_lake.tasks import bootstrap
 
-        context = get_current_context()
-        params = context["params"]
-        hold_leases(context["run_id"])
-        contract, settings = contract_and_settings()
-        with lake_session(FlinkGateway(settings.flink_gateway_url), contract, settings, "bootstrap") as session:
-            database = reconcile_database(session, contract, params["dry_run"])
-            tables = reconcile_tables(session, contract, settings, s3_client(), params["repair"], params["dry_run"])
-        return conclude_outcomes({f"database {contract.lake.database}": database, **tables})
+        return bootstrap.lake_tables()
 
     @task
     def streaming_jobs() -> str:
-        from upbit_lake.reconcile.jobs import reconcile_jobs
-        from upbit_lake.tasks.connections import open_engines
-        from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import conclude_outcomes
+        from upbit_lake.tasks import bootstrap
 
-        context = get_current_context()
-        params = context["params"]
-        hold_leases(context["run_id"])
-        with open_engines() as engines:
-            return conclude_outcomes(reconcile_jobs(engines, params["repair"], params["dry_run"]))
+        return bootstrap.streaming_jobs()
 
     @task
     def ingester() -> str:
-        from upbit_lake.engines.ingester.choice import ingester_control
-        from upbit_lake.reconcile.ingester import ensure_running
-        from upbit_lake.tasks.connections import contract_and_settings
-        from upbit_lake.tasks.leases import hold_leases
-        from upbit_lake.tasks.log import conclude_outcomes
+        from upbit_lake.tasks import bootstrap
 
-        context = get_current_context()
-        params = context["params"]
-        hold_leases(context["run_id"])
-        _, settings = contract_and_settings()
-        control = ingester_control(settings)
-        outcome = ensure_running(control, settings.ingester_url, params["repair"], params["dry_run"])
-        return conclude_outcomes({"ingester": outcome})
+        return bootstrap.ingester()
 
     @task(trigger_rule="all_done")
     def release_leases() -> str:
-        from upbit_lake.tasks.leases import give_leases_back
-        from upbit_lake.tasks.log import conclude
+        from upbit_lake.tasks import bootstrap
 
-        give_leases_back(get_current_context()["run_id"])
-        return conclude("the supervising DAGs may work")
+        return bootstrap.release_leases()
 
     @task(execution_timeout=timedelta(hours=1, minutes=5))
     def first_rows() -> str:
-        from upbit_lake.reconcile.first_rows import wait_for_rows
-        from upbit_lake.tasks.connections import open_engines
-        from upbit_lake.tasks.log import conclude
+        from upbit_lake.tasks import bootstrap
 
-        params = get_current_context()["params"]
-        bound = 0 if params["dry_run"] else params["first_rows_within_s"]
-        with open_engines() as engines:
-            found = wait_for_rows(engines, bound)
-        return conclude("; ".join(f"{name}: {state}" for name, state in found.items()))
+        return bootstrap.first_rows()
 
     tables = lake_tables()
     # A run is judged by its last tasks: `release_leases` succeeds after a failure, `first_rows` does not.

@@ -53,24 +53,23 @@ The analyst whose queries get slow on many small files; the disk.
 def compact_paimon_partitions() -> None:
     @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=50))
     def close_hours() -> bool:
-        from upbit_lake.tasks.hourly import close_hours
+        from upbit_lake.tasks import compact
 
-        return close_hours()
+        return compact.close_hours()
 
     # Runs even if closing failed: without expiry the disk fills up. A failed `close_hours` still fails the run, because
     # `hours_were_closed` needs it.
     @task(pool=BATCH_POOL, execution_timeout=timedelta(minutes=20), trigger_rule="all_done")
     def expire() -> str:
-        from upbit_lake.tasks.hourly import expire
+        from upbit_lake.tasks import compact
 
-        return expire(get_current_context()["params"]["snapshot_retention"])
+        return compact.expire(get_current_context()["params"]["snapshot_retention"])
 
     @task.short_circuit
     def hours_were_closed(closed: bool) -> bool:
-        from upbit_lake.tasks.log import conclude
+        from upbit_lake.tasks import compact
 
-        conclude("verification starts" if closed else "no hour was closed: nothing to verify")
-        return closed
+        return compact.hours_were_closed(closed)
 
     verify = TriggerDagRunOperator(task_id="verify", trigger_dag_id="verify_paimon_partitions")
     closed = close_hours()

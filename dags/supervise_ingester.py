@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk import Asset, dag, task
 
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.tasks.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
@@ -49,29 +49,9 @@ def supervise_ingester() -> None:
         execution_timeout=timedelta(minutes=5),
     )
     def look_and_restart() -> str:
-        from upbit_lake.engines.ingester.choice import ingester_control
-        from upbit_lake.state.leases import INGESTER
-        from upbit_lake.supervise import ingester as supervision
-        from upbit_lake.tasks.connections import contract_and_settings, open_database
-        from upbit_lake.tasks.log import conclude
-        from upbit_lake.tasks.supervision import fail_loudly, keep, leased, recall
+        from upbit_lake.tasks import supervise_ingester
 
-        context = get_current_context()
-        store = context["asset_state_store"][MEMORY]
-        memory = supervision.Memory.from_json(recall(store))
-        contract, settings = contract_and_settings()
-        control, bounds = ingester_control(settings), contract.budgets["ingester"]
-        with open_database() as db, leased(db, INGESTER, context["run_id"]) as blocked:
-            if blocked:
-                return conclude(f"skipped: {blocked}")
-            try:
-                outcome = supervision.supervise_ingester(control, settings.ingester_url, bounds, db, memory)
-            finally:
-                keep(store, memory.to_json())
-        line = conclude(outcome.text)
-        if outcome.failed:
-            fail_loudly(line)
-        return line
+        return supervise_ingester.look_and_restart(MEMORY)
 
     look_and_restart()
 

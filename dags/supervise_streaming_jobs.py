@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk import Asset, dag, task
 
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.tasks.policy import SUPERVISION_POOL, SUPERVISION_PRIORITY, TASK_DEFAULTS, start_date
@@ -49,29 +49,9 @@ def supervise_streaming_jobs() -> None:
         execution_timeout=timedelta(minutes=10),
     )
     def look_and_restart() -> str:
-        from upbit_lake.state.leases import STREAMING_JOBS
-        from upbit_lake.supervise.jobs import Memory, supervise_jobs
-        from upbit_lake.tasks.connections import open_engines
-        from upbit_lake.tasks.log import conclude
-        from upbit_lake.tasks.supervision import blocked_reason, fail_loudly, keep, leased, recall
+        from upbit_lake.tasks import supervise_jobs
 
-        context = get_current_context()
-        store = context["asset_state_store"][MEMORY]
-        memory = Memory.from_json(recall(store))
-        with open_engines() as engines:
-            reason = blocked_reason(engines.db, STREAMING_JOBS, context["run_id"])
-            if reason:
-                return conclude(f"skipped: {reason}")
-            try:
-                outcomes = supervise_jobs(
-                    engines, memory, lambda: leased(engines.db, STREAMING_JOBS, context["run_id"])
-                )
-            finally:
-                keep(store, memory.to_json())
-        line = conclude("; ".join(f"{name}: {outcome.text}" for name, outcome in outcomes.items()))
-        if any(outcome.failed for outcome in outcomes.values()):
-            fail_loudly(line)
-        return line
+        return supervise_jobs.look_and_restart(MEMORY)
 
     look_and_restart()
 

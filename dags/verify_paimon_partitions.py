@@ -54,9 +54,9 @@ Whoever answers for the data. A loss is refetched by `repair_lake_gaps` where th
 def verify_paimon_partitions() -> None:
     @task(execution_timeout=timedelta(minutes=50))
     def verify_hours() -> str:
-        from upbit_lake.tasks.hourly import verify_hours
+        from upbit_lake.tasks import verify
 
-        return verify_hours(get_current_context()["params"]["hour"])
+        return verify.verify_hours(get_current_context()["params"]["hour"])
 
     verify_hours()
 

@@ -25,7 +25,8 @@ from upbit_lake.reconcile.outcome import UNCHANGED
 from upbit_lake.state import alarms
 from upbit_lake.state.ingester_gaps import IngesterGap, missing
 from upbit_lake.state.schema import open_database
-from upbit_lake.supervise.ingester import SUBJECT, Memory, supervise_ingester
+from upbit_lake.supervise.ingester import SUBJECT, supervise_ingester
+from upbit_lake.supervise.memory import IngesterMemory
 
 pytestmark = pytest.mark.engines
 
@@ -137,7 +138,7 @@ def kill_until_given_up(supervised: Supervised) -> None:
 def test_what_its_supervisor_gave_up_on_comes_back(supervised: Supervised, db: Connection) -> None:
     kill_until_given_up(supervised)
     supervised.switch("dies", False)
-    memory = Memory()
+    memory = IngesterMemory()
     outcome = supervise_ingester(supervised.control, supervised.url, BOUNDS, db, memory)
     assert outcome.text == "the process is FATAL; restart 1 of 2: it runs and /livez is green"
     assert supervised.word() == "RUNNING"
@@ -145,32 +146,32 @@ def test_what_its_supervisor_gave_up_on_comes_back(supervised: Supervised, db: C
 
 
 def test_a_supervisor_that_does_not_answer_is_an_alarm(supervised: Supervised, db: Connection) -> None:
-    nobody = SupervisorControl(str(supervised.folder / "nobody"), "ingester")
+    away = SupervisorControl(str(supervised.folder / "none"), "ingester")
     for _ in range(2):
-        outcome = supervise_ingester(nobody, supervised.url, BOUNDS, db, Memory())
+        outcome = supervise_ingester(away, supervised.url, BOUNDS, db, IngesterMemory())
         assert outcome.failed
         assert "does not answer" in outcome.text
     assert len(open_incidents(db)) == 1
-    assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory()).text.startswith("healthy: ")
+    assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, IngesterMemory()).text.startswith(
+        "healthy: "
+    )
     assert open_incidents(db) == []
 
 
 def test_a_red_livez_is_restarted_and_a_stuck_one_too(supervised: Supervised, db: Connection) -> None:
-    memory, sleeps = Memory(), list[float]()
+    memory = IngesterMemory()
     supervised.count(100, 100)
-    assert supervise_ingester(
-        supervised.control, supervised.url, BOUNDS, db, memory, sleep=sleeps.append
-    ).text.startswith("healthy: ")
+    assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, memory).text.startswith("healthy: ")
     pid_age = supervised.control.state().age_s
     assert pid_age is not None
     supervised.count(200, 100)
-    outcome = supervise_ingester(supervised.control, supervised.url, BOUNDS, db, memory, sleep=sleeps.append)
+    outcome = supervise_ingester(supervised.control, supervised.url, BOUNDS, db, memory)
     assert outcome.text.startswith("trade: frames are received but not spooled; restart 1 of 2: it runs")
 
 
 def test_a_process_that_always_dies_exhausts_its_budget_with_one_alarm(supervised: Supervised, db: Connection) -> None:
     kill_until_given_up(supervised)
-    memory = Memory()
+    memory = IngesterMemory()
     outcomes = [supervise_ingester(supervised.control, supervised.url, BOUNDS, db, memory) for _ in range(4)]
     assert all(outcome.failed for outcome in outcomes)
     assert "restart 1 of 2 failed" in outcomes[0].text
@@ -180,7 +181,9 @@ def test_a_process_that_always_dies_exhausts_its_budget_with_one_alarm(supervise
     outcome = ensure_running(supervised.control, supervised.url)
     assert str(outcome) == "repaired: the process is FATAL; it runs now"
     assert ensure_running(supervised.control, supervised.url) == UNCHANGED
-    assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory()).text.startswith("healthy: ")
+    assert supervise_ingester(supervised.control, supervised.url, BOUNDS, db, IngesterMemory()).text.startswith(
+        "healthy: "
+    )
     assert open_incidents(db) == []
 
 
@@ -204,7 +207,7 @@ def test_what_the_ingester_missed_is_where_the_verification_finds_it(supervised:
     def missed(stream: str, *gaps: dict[str, Any]) -> list[IngesterGap]:
         supervised.report(*gaps)
         for _ in range(2):  # the second time nothing is new
-            supervise_ingester(supervised.control, supervised.url, BOUNDS, db, Memory())
+            supervise_ingester(supervised.control, supervised.url, BOUNDS, db, IngesterMemory())
         return missing(db, stream)
 
     opened, closed = gap("ticker", "silence", 1000), gap("ticker", "silence", 1000, 4000)

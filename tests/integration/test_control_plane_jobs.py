@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -15,12 +16,15 @@ import requests
 from tests.harness.home import Home
 from tests.harness.waiting import until
 from tests.integration.control_plane import Sender, copied_contract, engines_of, fresh_clients, now_ms, rows, trade
+from tests.twins.clock import HandClock
 from upbit_lake.contract.model import Job
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.flink.session import lake_session
+from upbit_lake.engines.flink.session import STREAMING, lake_session
 from upbit_lake.engines.lake.files import latest_snapshot
 from upbit_lake.jobs import start
 from upbit_lake.jobs.facts import gather, live_jobs, remembered_runs
+from upbit_lake.jobs.identity import streams_of
+from upbit_lake.jobs.replay_point import replay_from_ms
 from upbit_lake.jobs.restore_points import bucket_and_prefix, list_objects
 from upbit_lake.jobs.stop import cancel_all
 from upbit_lake.reconcile.buckets import reconcile_buckets
@@ -29,7 +33,8 @@ from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, State
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import reconcile_topics
 from upbit_lake.state import alarms
-from upbit_lake.supervise.jobs import Memory, supervise_jobs
+from upbit_lake.supervise.jobs import supervise_jobs
+from upbit_lake.supervise.memory import JobsMemory
 
 pytestmark = pytest.mark.engines
 NAME = "cpj"
@@ -203,6 +208,48 @@ def test_without_any_checkpoint_the_job_replays_from_where_the_lake_ends(plane: 
     plane.wait_stored()
 
 
+def test_a_lost_job_is_resubmitted_while_no_slot_is_free_for_a_batch_query(plane: Plane) -> None:
+    plane.cancel()
+    delete_restore_points(plane)
+    send_more(plane, 10)
+    flink, [stream] = plane.engines.flink, streams_of(plane.engines.contract, plane.job)
+    with ThreadPoolExecutor(max_workers=1) as pool, occupied(plane.engines) as last_slot:
+        assert flink.cluster().slots_available == 0
+        assert replay_from_ms(plane.engines, stream) is not None
+        resumed = pool.submit(reconcile_job, plane.engines, plane.job)
+        # The only slot that becomes free is the job's own.
+        flink.cancel(last_slot)
+        outcome = str(resumed.result())
+    assert "before the lake's last commit" in outcome
+    assert not {"replay point", "lost hours"} & {item.name for item in flink.jobs()}
+    plane.wait_stored()
+
+
+@contextmanager
+def occupied(engines: Engines) -> Iterator[str]:
+    """Every free slot is taken by jobs that do nothing; gives the Flink id of one that has a single slot."""
+    held = list[str]()
+
+    def take(slots: int) -> None:
+        properties = {**STREAMING, "parallelism.default": str(slots), "pipeline.name": "slots taken by a test"}
+        with lake_session(engines.gateway, engines.contract, engines.settings, NAME, properties) as session:
+            session.run(
+                "CREATE TEMPORARY TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1')"
+            )
+            session.run("CREATE TEMPORARY TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole')")
+            held.append(session.run("INSERT INTO nowhere SELECT n FROM numbers").job_id or "")
+        start.wait_running(engines, held[-1])
+
+    try:
+        until("a slot is free", lambda: engines.flink.cluster().slots_available, 60)
+        take(1)
+        if rest := engines.flink.cluster().slots_available:
+            take(rest)
+        yield held[0]
+    finally:
+        cancel_all(engines, [item for item in engines.flink.jobs() if item.jid in held and not item.final])
+
+
 def delete_restore_points(plane: Plane) -> None:
     checkpoints, s3 = plane.engines.contract.checkpoints, plane.engines.s3
     ids = {run.job_id for run in remembered_runs(plane.engines, plane.job)}
@@ -268,15 +315,15 @@ def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane
     good = path.read_text(encoding="utf-8")
     plane.cancel()
     path.write_text("INSERT INTO lake.nowhere.nothing SELECT * FROM kafka_trade;", encoding="utf-8")
-    memory, clock = Memory(), [1_000_000.0]
+    memory, clock = JobsMemory(), HandClock(1_000_000.0)
 
     def free() -> AbstractContextManager[str]:
         return nullcontext("")
 
     texts = []
     for _ in range(4):
-        clock[0] += 120
-        outcome = supervise_jobs(engines, memory, free, clock=lambda: clock[0], sleep=lambda _: None)["trade"]
+        clock.time += 120
+        outcome = supervise_jobs(engines, memory, free, clock)["trade"]
         assert outcome.failed
         texts.append(outcome.text)
     assert "restart 1 of 2 failed" in texts[0]
@@ -287,7 +334,7 @@ def test_a_job_that_cannot_start_exhausts_its_budget_with_one_alarm(plane: Plane
     path.write_text(good, encoding="utf-8")
     assert reconcile_job(plane.engines, plane.job).state is State.REPAIRED
     healed = replace(engines, contract=replace(only, jobs={"trade": plane.job}))
-    healthy = supervise_jobs(healed, Memory(), free)["trade"]
+    healthy = supervise_jobs(healed, JobsMemory(), free)["trade"]
     assert healthy.text.startswith("healthy: ")
     assert "job trade" not in [row["subject"] for row in alarms.open_alarms(engines.db)]
     plane.wait_stored()

@@ -153,14 +153,14 @@ def test_a_lease_excludes_renews_ends_and_expires(plane: Engines) -> None:
 
 
 def test_an_incident_opens_one_alarm(plane: Engines) -> None:
-    def mine() -> list[str]:
+    def texts() -> list[str]:
         return [row["text"] for row in alarms.open_alarms(plane.db) if row["subject"] == NAME]
 
     assert alarms.open_alarm(plane.db, NAME, "down") is True
     assert alarms.open_alarm(plane.db, NAME, "still down") is False
-    assert mine() == ["down"]
+    assert texts() == ["down"]
     alarms.settle(plane.db, NAME, None)
-    assert mine() == []
+    assert texts() == []
     assert alarms.open_alarm(plane.db, NAME, "down again") is True
     assert alarms.close_alarm(plane.db, NAME) is True
     assert alarms.close_alarm(plane.db, NAME) is False

@@ -32,7 +32,7 @@ from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import reconcile_topics
 from upbit_lake.state.hours import closed
 from upbit_lake.state.verdicts import Level, Status, Verdict
-from upbit_lake.tasks import hourly
+from upbit_lake.tasks import compact
 from upbit_lake.verify.run import Verification, red_reasons
 
 pytestmark = pytest.mark.engines
@@ -186,16 +186,16 @@ def test_candles_of_closed_hours_are_exact(lake: Lake) -> None:
 
 def test_snapshots_expire_by_the_dag_s_parameter(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the task `expire` does, on this lake's engines; the first run of a day cleans up, too."""
-    monkeypatch.setattr(hourly, "contract_and_settings", lambda: (lake.engines.contract, lake.engines.settings))
-    monkeypatch.setattr(hourly, "open_database", lambda: nullcontext(lake.engines.db))
+    monkeypatch.setattr(compact, "contract_and_settings", lambda: (lake.engines.contract, lake.engines.settings))
+    monkeypatch.setattr(compact, "open_database", lambda: nullcontext(lake.engines.db))
     query = 'SELECT count(*) AS n FROM "trade$snapshots"'
     many = lake.reader.rows(query)[0]["n"]
     assert many >= BURSTS
-    outcome = hourly.expire("")
+    outcome = compact.expire("")
     assert "snapshots older than" not in outcome, "the contract keeps them for a day"
     assert "orphan files removed" in outcome
-    assert hourly.expire("1h") == "nothing to do"
-    assert "trade: " in hourly.expire("0s")
+    assert compact.expire("1h") == "nothing to do"
+    assert "trade: " in compact.expire("0s")
     # The newest stays, and what was committed in that very second.
     assert lake.reader.rows(query)[0]["n"] <= 3
     assert lake.count() == len(lake.sent)

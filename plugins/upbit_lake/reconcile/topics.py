@@ -23,7 +23,7 @@ class TopicError(RuntimeError):
 
 @dataclass(frozen=True)
 class FoundTopic:
-    """A topic as it is. `config` holds every effective setting, `topic_id` changes when a topic is created anew."""
+    """A topic as it is. `config` holds every effective setting, `topic_id` changes when a topic is recreated."""
 
     name: str
     topic_id: str

@@ -19,27 +19,27 @@ RESTART_LIMIT = 10
 RESTART_WINDOW_S = 600.0
 
 
-class Verdict(StrEnum):
-    """What a supervisor does about a job."""
+class JobCondition(StrEnum):
+    """How a job is, and so what its supervisor does about it."""
 
     HEALTHY = "healthy"
     WAITING = "waiting"  # not healthy yet, but Flink or time may cure it
-    BLOCKED = "blocked"  # the cluster cannot run it: a restart would not help, a human must know
+    BLOCKED = "blocked"  # the cluster cannot run it: a restart would not help, a person must know
     UNHEALTHY = "unhealthy"  # runs, but does not work: replace it
     LOST = "lost"  # no such job: submit it
     DOUBLED = "doubled"  # runs more than once: keep the oldest
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A verdict and its reason in one line."""
+class JobHealth:
+    """Its condition and the reason in one line."""
 
-    verdict: Verdict
+    condition: JobCondition
     reason: str
 
 
 @dataclass(frozen=True)
-class Observation:
+class ObservedJob:
     """What was seen of one logical job.
 
     Args:
@@ -58,42 +58,42 @@ class Observation:
     slots_needed: int = 1
 
 
-def judge(seen: Observation, freshness_s: float, now: float) -> Judgement:
+def judge(seen: ObservedJob, freshness_s: float, now: float) -> JobHealth:
     """Judge one job at `now` (epoch seconds). `freshness_s` bounds the age of its last completed checkpoint."""
     live = [job for job in seen.jobs if not job.final]
     if len(live) > 1:
-        return Judgement(Verdict.DOUBLED, f"{len(live)} jobs of this name are live")
+        return JobHealth(JobCondition.DOUBLED, f"{len(live)} jobs of this name are live")
     if not live:
         return _absent(seen)
     return _live(live[0], seen, freshness_s, now)
 
 
-def _absent(seen: Observation) -> Judgement:
+def _absent(seen: ObservedJob) -> JobHealth:
     if seen.jobs:
         last = max(seen.jobs, key=lambda job: job.start_ms)
-        return Judgement(Verdict.LOST, f"job {last.jid} is {last.state}")
+        return JobHealth(JobCondition.LOST, f"job {last.jid} is {last.state}")
     if seen.rest_healthy_s < LOST_AFTER_S:
         reason = f"no job yet, the JobManager has answered for {seen.rest_healthy_s:.0f} s of {LOST_AFTER_S:.0f} s"
-        return Judgement(Verdict.WAITING, reason)
-    return Judgement(Verdict.LOST, f"no job, and the JobManager has answered for {seen.rest_healthy_s:.0f} s")
+        return JobHealth(JobCondition.WAITING, reason)
+    return JobHealth(JobCondition.LOST, f"no job, and the JobManager has answered for {seen.rest_healthy_s:.0f} s")
 
 
-def _live(job: JobSummary, seen: Observation, freshness_s: float, now: float) -> Judgement:
+def _live(job: JobSummary, seen: ObservedJob, freshness_s: float, now: float) -> JobHealth:
     age = progress_age_s(job, seen.checkpoints, now)
     tasks = f"{job.tasks_running} of {job.tasks_total} tasks running"
     fresh = f"last checkpoint {age:.0f} s ago"
     looping = restarts_within(seen.restarts, now)
     if looping > RESTART_LIMIT:
-        return Judgement(Verdict.UNHEALTHY, f"{looping} restarts within {RESTART_WINDOW_S:.0f} s, {tasks}")
+        return JobHealth(JobCondition.UNHEALTHY, f"{looping} restarts within {RESTART_WINDOW_S:.0f} s, {tasks}")
     if job.all_running and age < freshness_s:
-        return Judgement(Verdict.HEALTHY, f"RUNNING, {tasks}, {fresh}")
+        return JobHealth(JobCondition.HEALTHY, f"RUNNING, {tasks}, {fresh}")
     if age < freshness_s or (job.state == CANCELLING and now - job.changed_ms / 1000 < CANCEL_TIMEOUT_S):
-        return Judgement(Verdict.WAITING, f"{job.state}, {tasks}, {fresh}")
+        return JobHealth(JobCondition.WAITING, f"{job.state}, {tasks}, {fresh}")
     if not job.all_running and _slots_after_cancel(job, seen.cluster) < seen.slots_needed:
         slots = f"{seen.cluster.slots_available} of {seen.cluster.slots_total} slots are free"
         reason = f"{job.state}, {tasks}, {slots} on {seen.cluster.taskmanagers} TaskManager(s)"
-        return Judgement(Verdict.BLOCKED, reason)
-    return Judgement(Verdict.UNHEALTHY, f"{job.state}, {tasks}, {fresh}, bound {freshness_s:.0f} s")
+        return JobHealth(JobCondition.BLOCKED, reason)
+    return JobHealth(JobCondition.UNHEALTHY, f"{job.state}, {tasks}, {fresh}, bound {freshness_s:.0f} s")
 
 
 def _slots_after_cancel(job: JobSummary, cluster: Cluster) -> int:

@@ -22,6 +22,16 @@ def conclude(line: str) -> str:
     return line
 
 
+def conclude_report(line: str, failed: bool) -> str:
+    """Conclude with `line`; one that failed ends the run without a retry: the next tick looks again, within budget."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    conclude(line)
+    if failed:
+        raise AirflowFailException(line)
+    return line
+
+
 def summary(outcomes: Outcomes) -> str:
     """One line: `unchanged` when all are, else what is not."""
     changed = {name: outcome for name, outcome in outcomes.items() if outcome != UNCHANGED}

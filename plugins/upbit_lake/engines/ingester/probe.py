@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 
 import requests
 
-from upbit_lake.engines.ingester.control import IngesterControl
-from upbit_lake.supervise.ingester_health import Counters, Observation, parse_counters
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.ingester.control import ControlError, IngesterControl, ProcessState
+from upbit_lake.engines.ingester.counters import Counters, parse_counters
 
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 5.0
+LIVE_TIMEOUT_S = 60.0
+POLL_S = 0.3
 
 
-def observe(control: IngesterControl, url: str) -> Observation:
+@dataclass(frozen=True)
+class ObservedIngester:
+    """What was seen of it. `live`: /livez said yes, no, or did not answer (None); `why`: the words of a red /livez."""
+
+    process: ProcessState
+    live: bool | None
+    why: str = ""
+    counters: Counters | None = None
+
+
+def observe(control: IngesterControl, url: str) -> ObservedIngester:
     """What can be seen of the ingester at `url`; raises ControlError when its supervisor does not answer."""
     process = control.state()
     if not process.running:
-        return Observation(process, live=None)
+        return ObservedIngester(process, live=None)
     live, why = livez(url)
-    return Observation(process, live, why, counters(url) if live else None)
+    return ObservedIngester(process, live, why, counters(url) if live else None)
 
 
 def livez(url: str) -> tuple[bool | None, str]:
@@ -31,6 +45,19 @@ def livez(url: str) -> tuple[bool | None, str]:
     except requests.RequestException:
         return None, ""
     return answer.status_code == 200, " ".join(answer.text.split())[:300]
+
+
+def wait_live(
+    control: IngesterControl,
+    url: str,
+    timeout_s: float = LIVE_TIMEOUT_S,
+    clock: Clock = SYSTEM,
+) -> None:
+    """Wait until `/livez` is green; raises ControlError after `timeout_s` (seconds)."""
+    live, why = wait_until(lambda: livez(url), lambda answer: bool(answer[0]), timeout_s, POLL_S, clock)
+    if not live:
+        said = f"/livez is red: {why}" if live is False else f"/livez at {url} does not answer"
+        raise ControlError(f"the ingester is {control.state().word}, but {said}; see its log")
 
 
 def counters(url: str) -> Counters | None:

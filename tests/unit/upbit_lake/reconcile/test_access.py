@@ -1,4 +1,4 @@
-"""Rights in Kafka: what the contract grants, and how a difference is told."""
+"""Rights in Kafka: what the contract grants, and how a difference is named."""
 
 from __future__ import annotations
 

@@ -7,9 +7,12 @@ import pytest
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.ingester.choice import ingester_control
 from upbit_lake.engines.ingester.control import ControlError, ProcessState
+from upbit_lake.engines.ingester.counters import Counters
+from upbit_lake.engines.ingester.probe import ObservedIngester
 from upbit_lake.engines.ingester.supervisord import process_state
-from upbit_lake.supervise.ingester_health import Counters, Observation, Verdict, judge, parse_counters
+from upbit_lake.supervise.ingester_health import IngesterCondition, judge
 
+HEALTHY, WAITING, ALARM, RESTART = IngesterCondition
 RUNS = ProcessState(True, "RUNNING", 500.0)
 BEFORE = Counters(received={"trade": 100}, handled={"trade": 100})
 
@@ -20,71 +23,56 @@ def counters(received: float = 200, handled: float = 200, **more: object) -> Cou
 
 @pytest.mark.parametrize("word", ["STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"])
 def test_what_is_dead_is_restarted(word: str) -> None:
-    assert judge(Observation(ProcessState(False, word), None), None).verdict is Verdict.RESTART
+    assert judge(ObservedIngester(ProcessState(False, word), None), None).condition is RESTART
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"),
+    ("seen", "condition"),
     [
-        (Observation(RUNS, True, counters=counters()), Verdict.HEALTHY),
-        (Observation(RUNS, False, "loop blocked"), Verdict.RESTART),
-        (Observation(RUNS, None), Verdict.RESTART),
-        (Observation(ProcessState(True, "STARTING", 3.0), None), Verdict.WAITING),
-        (Observation(ProcessState(True, "RUNNING", 3.0), False), Verdict.WAITING),
-        (Observation(RUNS, True, counters=counters(handled=100)), Verdict.RESTART),
-        (Observation(RUNS, True, counters=counters(received=100, handled=100)), Verdict.HEALTHY),
-        (Observation(RUNS, True, counters=None), Verdict.HEALTHY),
+        (ObservedIngester(RUNS, True, counters=counters()), HEALTHY),
+        (ObservedIngester(RUNS, False, "loop blocked"), RESTART),
+        (ObservedIngester(RUNS, None), RESTART),
+        (ObservedIngester(ProcessState(True, "STARTING", 3.0), None), WAITING),
+        (ObservedIngester(ProcessState(True, "RUNNING", 3.0), False), WAITING),
+        (ObservedIngester(RUNS, True, counters=counters(handled=100)), RESTART),
+        (ObservedIngester(RUNS, True, counters=counters(received=100, handled=100)), HEALTHY),
+        (ObservedIngester(RUNS, True, counters=None), HEALTHY),
         # Kafka is away for three minutes: it spools, so it stays.
-        (Observation(RUNS, True, counters=counters(undelivered=900, undelivered_s=180)), Verdict.ALARM),
+        (ObservedIngester(RUNS, True, counters=counters(undelivered=900, undelivered_s=180)), ALARM),
         # A silent exchange or a finished recording.
-        (Observation(RUNS, True, counters=counters(silent_s={"trade": 500})), Verdict.ALARM),
-        (Observation(RUNS, True, counters=counters(silent_s={"trade": 500, "ticker": 200})), Verdict.ALARM),
+        (ObservedIngester(RUNS, True, counters=counters(silent_s={"trade": 500})), ALARM),
+        (
+            ObservedIngester(RUNS, True, counters=counters(silent_s={"trade": 500, "ticker": 200})),
+            ALARM,
+        ),
         # A few quiet codes: no trade for minutes, while their books move.
-        (Observation(RUNS, True, counters=counters(silent_s={"trade": 500, "orderbook": 1})), Verdict.HEALTHY),
-        (Observation(RUNS, True, counters=counters(silent_s={"trade": 5000, "orderbook": 1})), Verdict.ALARM),
-        (Observation(RUNS, True, counters=counters(dropped={"orderbook": 5})), Verdict.ALARM),
-        (Observation(RUNS, True, counters=counters(missing={"trade": 1})), Verdict.ALARM),
-        (Observation(RUNS, True, counters=counters(missing={"trade": 0})), Verdict.HEALTHY),
+        (
+            ObservedIngester(RUNS, True, counters=counters(silent_s={"trade": 500, "orderbook": 1})),
+            HEALTHY,
+        ),
+        (
+            ObservedIngester(RUNS, True, counters=counters(silent_s={"trade": 5000, "orderbook": 1})),
+            ALARM,
+        ),
+        (ObservedIngester(RUNS, True, counters=counters(dropped={"orderbook": 5})), ALARM),
+        (ObservedIngester(RUNS, True, counters=counters(missing={"trade": 1})), ALARM),
+        (ObservedIngester(RUNS, True, counters=counters(missing={"trade": 0})), HEALTHY),
     ],
 )
-def test_verdicts(seen: Observation, verdict: Verdict) -> None:
-    assert judge(seen, BEFORE).verdict is verdict
+def test_conditions(seen: ObservedIngester, condition: IngesterCondition) -> None:
+    assert judge(seen, BEFORE).condition is condition
 
 
 def test_the_alarm_of_a_full_spool_ends_with_the_shedding() -> None:
-    seen = Observation(RUNS, True, counters=counters(dropped={"orderbook": 5}))
-    assert judge(seen, Counters(dropped={"orderbook": 5})).verdict is Verdict.HEALTHY
-    assert judge(seen, Counters(dropped={"orderbook": 9})).verdict is Verdict.ALARM
+    seen = ObservedIngester(RUNS, True, counters=counters(dropped={"orderbook": 5}))
+    assert judge(seen, Counters(dropped={"orderbook": 5})).condition is HEALTHY
+    assert judge(seen, Counters(dropped={"orderbook": 9})).condition is ALARM
 
 
 def test_a_new_process_counts_from_zero_and_is_not_stuck() -> None:
-    seen = Observation(RUNS, True, counters=counters(received=50, handled=0))
-    assert judge(seen, BEFORE).verdict is Verdict.HEALTHY
-    assert judge(seen, None).verdict is Verdict.HEALTHY
-
-
-def test_frames_that_all_go_to_the_dead_letters_are_handled() -> None:
-    text = "\n".join(
-        [
-            "# HELP upbit_ingester_received_total Frames",
-            'upbit_ingester_received_total{stream="trade"} 12.0',
-            'upbit_ingester_spooled_total{stream="trade"} 2.0',
-            'upbit_ingester_dead_lettered_total{stream="trade"} 10.0',
-            'upbit_ingester_reconnects_total{cause="reset",stream="trade"} 1.0',
-            'upbit_ingester_last_received_age_seconds{stream="trade"} 0.5',
-            'upbit_ingester_shed_total{stream="orderbook"} 3.0',
-            'upbit_ingester_expired_total{stream="orderbook"} 4.0',
-            'upbit_ingester_missing_snapshots{stream="ticker"} 2.0',
-            "upbit_ingester_spool_records 7.0",
-            "upbit_ingester_spool_oldest_seconds 1.5e+00",
-        ]
-    )
-    found = parse_counters(text)
-    assert found.received == {"trade": 12.0}
-    assert found.handled == {"trade": 12.0, "orderbook": 3.0}
-    assert (found.undelivered, found.undelivered_s) == (7.0, 1.5)
-    assert found.silent_s == {"trade": 0.5}
-    assert (found.dropped, found.missing) == ({"orderbook": 7.0}, {"ticker": 2.0})
+    seen = ObservedIngester(RUNS, True, counters=counters(received=50, handled=0))
+    assert judge(seen, BEFORE).condition is HEALTHY
+    assert judge(seen, None).condition is HEALTHY
 
 
 def test_supervisord_s_words() -> None:

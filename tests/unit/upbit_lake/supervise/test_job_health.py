@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from upbit_lake.engines.flink.jobmanager import Checkpoint, CheckpointStatus, Cluster, JobSummary
-from upbit_lake.supervise.job_health import Observation, Verdict, judge, restarts_within
+from upbit_lake.supervise.job_health import JobCondition, ObservedJob, judge, restarts_within
 
+HEALTHY, WAITING, BLOCKED, UNHEALTHY, LOST, DOUBLED = JobCondition
 NOW = 10_000.0
 CLUSTER = Cluster(2, 4, 1)
 JOB = JobSummary("a" * 32, "upbit trade", "RUNNING", int((NOW - 3000) * 1000), 6, 6)
@@ -18,8 +19,8 @@ def checkpoints(age_s: float) -> CheckpointStatus:
     return CheckpointStatus(10, 0, Checkpoint(10, "s3://flink/x/chk-10", int((NOW - age_s) * 1000)), None)
 
 
-def seen(*jobs: JobSummary, age_s: float = 5, healthy_s: float = 1000, cluster: Cluster = CLUSTER) -> Observation:
-    return Observation(tuple(jobs), cluster, checkpoints(age_s), healthy_s)
+def seen(*jobs: JobSummary, age_s: float = 5, healthy_s: float = 1000, cluster: Cluster = CLUSTER) -> ObservedJob:
+    return ObservedJob(tuple(jobs), cluster, checkpoints(age_s), healthy_s)
 
 
 def cancelling(for_s: float) -> JobSummary:
@@ -27,47 +28,50 @@ def cancelling(for_s: float) -> JobSummary:
 
 
 @pytest.mark.parametrize(
-    ("observation", "verdict"),
+    ("observed", "condition"),
     [
-        (seen(JOB), Verdict.HEALTHY),
-        (seen(JOB, age_s=119), Verdict.HEALTHY),
-        (seen(JOB, age_s=121), Verdict.UNHEALTHY),
-        (seen(replace(JOB, tasks_running=5)), Verdict.WAITING),
-        (seen(replace(JOB, tasks_running=5), age_s=500), Verdict.UNHEALTHY),
-        (seen(replace(JOB, state="RESTARTING", tasks_running=0)), Verdict.WAITING),
-        (seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500), Verdict.UNHEALTHY),
-        (seen(replace(JOB, tasks_running=0), age_s=500, cluster=Cluster(0, 0, 0)), Verdict.BLOCKED),
+        (seen(JOB), HEALTHY),
+        (seen(JOB, age_s=119), HEALTHY),
+        (seen(JOB, age_s=121), UNHEALTHY),
+        (seen(replace(JOB, tasks_running=5)), WAITING),
+        (seen(replace(JOB, tasks_running=5), age_s=500), UNHEALTHY),
+        (seen(replace(JOB, state="RESTARTING", tasks_running=0)), WAITING),
+        (seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500), UNHEALTHY),
+        (seen(replace(JOB, tasks_running=0), age_s=500, cluster=Cluster(0, 0, 0)), BLOCKED),
         # A TaskManager is gone: whoever cancels the job cannot start another in its place.
-        (seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500, cluster=Cluster(1, 2, 0)), Verdict.BLOCKED),
+        (
+            seen(replace(JOB, state="RESTARTING", tasks_running=0), age_s=500, cluster=Cluster(1, 2, 0)),
+            BLOCKED,
+        ),
         # A running task holds a slot, which a cancel would free.
-        (seen(replace(JOB, tasks_running=5), age_s=500, cluster=Cluster(1, 2, 0)), Verdict.UNHEALTHY),
-        (seen(cancelling(119), age_s=500), Verdict.WAITING),
-        (seen(cancelling(121), age_s=500), Verdict.UNHEALTHY),
-        (seen(healthy_s=59), Verdict.WAITING),
-        (seen(healthy_s=60), Verdict.LOST),
-        (seen(replace(JOB, state="CANCELED"), healthy_s=1), Verdict.LOST),
-        (seen(replace(JOB, state="FAILED"), JOB), Verdict.HEALTHY),
-        (seen(JOB, replace(JOB, jid="b" * 32)), Verdict.DOUBLED),
+        (seen(replace(JOB, tasks_running=5), age_s=500, cluster=Cluster(1, 2, 0)), UNHEALTHY),
+        (seen(cancelling(119), age_s=500), WAITING),
+        (seen(cancelling(121), age_s=500), UNHEALTHY),
+        (seen(healthy_s=59), WAITING),
+        (seen(healthy_s=60), LOST),
+        (seen(replace(JOB, state="CANCELED"), healthy_s=1), LOST),
+        (seen(replace(JOB, state="FAILED"), JOB), HEALTHY),
+        (seen(JOB, replace(JOB, jid="b" * 32)), DOUBLED),
     ],
 )
-def test_verdicts(observation: Observation, verdict: Verdict) -> None:
-    assert judge(observation, 120, NOW).verdict is verdict
+def test_conditions(observed: ObservedJob, condition: JobCondition) -> None:
+    assert judge(observed, 120, NOW).condition is condition
 
 
 def test_a_young_job_has_time_for_its_first_checkpoint() -> None:
     young = replace(JOB, start_ms=int((NOW - 30) * 1000))
-    assert judge(Observation((young,), CLUSTER, None, 1000), 120, NOW).verdict is Verdict.HEALTHY
-    assert judge(Observation((JOB,), CLUSTER, None, 1000), 120, NOW).verdict is Verdict.UNHEALTHY
+    assert judge(ObservedJob((young,), CLUSTER, None, 1000), 120, NOW).condition is HEALTHY
+    assert judge(ObservedJob((JOB,), CLUSTER, None, 1000), 120, NOW).condition is UNHEALTHY
 
 
 def test_a_job_that_restarts_all_the_time_is_unhealthy_though_it_runs() -> None:
     looping = replace(seen(JOB), restarts=((NOW - 60, 3), (NOW, 14)))
-    assert judge(looping, 120, NOW).verdict is Verdict.UNHEALTHY
+    assert judge(looping, 120, NOW).condition is UNHEALTHY
 
 
 def test_a_job_needs_as_many_slots_as_its_parallelism() -> None:
     wide = replace(seen(replace(JOB, tasks_running=0), age_s=500), slots_needed=2)
-    assert judge(wide, 120, NOW).verdict is Verdict.BLOCKED
+    assert judge(wide, 120, NOW).condition is BLOCKED
 
 
 def test_a_falling_restart_counter_is_a_new_baseline() -> None:

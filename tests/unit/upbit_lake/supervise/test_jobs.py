@@ -8,17 +8,22 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.upbit_lake.jobs.job_facts import Flink, engines
+from tests.twins.clock import HandClock
+from tests.unit.upbit_lake.jobs.job_facts import Flink
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.jobmanager import FlinkRestError, FlinkUnreachableError, JobSummary
 from upbit_lake.state import alarms
 from upbit_lake.supervise import jobs
-from upbit_lake.supervise.job_health import Judgement, Verdict
-from upbit_lake.supervise.jobs import CLUSTER, JOBS, JobMemory, Memory, Outcome
+from upbit_lake.supervise.job_health import JobCondition, JobHealth
+from upbit_lake.supervise.jobs import CLUSTER, JOBS
+from upbit_lake.supervise.memory import JobMemory, JobsMemory
+from upbit_lake.supervise.restarts import Report
 
-WAITING, LOST, HEALTHY = (Judgement(verdict, "") for verdict in (Verdict.WAITING, Verdict.LOST, Verdict.HEALTHY))
-Sight = Judgement | Exception
+WAITING, LOST, HEALTHY = (
+    JobHealth(condition, "") for condition in (JobCondition.WAITING, JobCondition.LOST, JobCondition.HEALTHY)
+)
+Sight = JobHealth | Exception
 
 
 class Scene:
@@ -26,16 +31,16 @@ class Scene:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *sights: Sight, held_by: str = "") -> None:
         self.happened = list[str]()
-        self._sights, self._held_by, self._now = list(sights), held_by, 0.0
-        monkeypatch.setattr(jobs, "observe_all", self._observe)
-        monkeypatch.setattr(jobs, "_act", self._act)
+        self._sights, self._held_by, self._clock = list(sights), held_by, HandClock()
+        monkeypatch.setattr(jobs, "judge_all", self._judge_all)
+        monkeypatch.setattr(jobs, "act", self._act)
         monkeypatch.setattr(alarms, "close_alarm", lambda *_: None)
 
-    def run(self) -> dict[str, Outcome]:
+    def run(self) -> dict[str, Report]:
         engines = Engines(load_contract(), *[cast(Any, None)] * 6)
-        return jobs.supervise_jobs(engines, Memory(), self._leased, lambda: self._now, self._sleep)
+        return jobs.supervise_jobs(engines, JobsMemory(), self._leased, self._clock)
 
-    def _observe(self, _: Engines, memory: Memory, __: float) -> dict[str, Judgement]:
+    def _judge_all(self, _: object, __: object, memory: JobsMemory, ___: float) -> dict[str, JobHealth]:
         sight = self._sights.pop(0)
         self.happened.append("look")
         if isinstance(sight, Exception):
@@ -43,12 +48,9 @@ class Scene:
         memory.jobs["trade"] = JobMemory()
         return {"trade": sight}
 
-    def _act(self, _: Engines, __: object, judgement: Judgement, *___: object) -> Outcome:
-        self.happened.append(f"act on {judgement.verdict}")
-        return Outcome(judgement.verdict)
-
-    def _sleep(self, seconds: float) -> None:
-        self._now += seconds
+    def _act(self, _: Engines, __: object, health: JobHealth, *___: object) -> Report:
+        self.happened.append(f"act on {health.condition}")
+        return Report(health.condition)
 
     @contextmanager
     def _leased(self) -> Iterator[str]:
@@ -63,15 +65,15 @@ def test_waiting_takes_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scene.happened == ["look", "look", "look", "lease asked for", "look", "act on lost", "lease given back"]
 
 
-def test_what_somebody_brought_back_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_run_brought_back_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, LOST, HEALTHY)
     scene.run()
     assert scene.happened[-2:] == ["act on healthy", "lease given back"]
 
 
-def test_nothing_is_done_while_somebody_else_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_done_while_another_run_holds_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, LOST, held_by="held by bootstrap")
-    assert scene.run() == {JOBS: Outcome("skipped: held by bootstrap")}
+    assert scene.run() == {JOBS: Report("skipped: held by bootstrap")}
     assert scene.happened == ["look", "lease asked for", "lease given back"]
 
 
@@ -83,8 +85,8 @@ def test_a_jobmanager_that_dies_under_the_lease_is_the_cluster_away(monkeypatch:
 
 def test_a_job_that_is_just_gone_does_not_end_the_look_at_the_others() -> None:
     job = JobSummary("j", "upbit trade", "RUNNING", 0, 6, 6)
-    found = jobs.observe_all(engines(Flink([job], FlinkRestError("job j not found"))), Memory(), 1000.0)
-    assert found["trade"].verdict is Verdict.WAITING
+    found = jobs.judge_all(Flink([job], FlinkRestError("job j not found")), load_contract(), JobsMemory(), 1000.0)
+    assert found["trade"].condition is JobCondition.WAITING
     assert set(found) == {"ticker", "trade", "orderbook"}
     with pytest.raises(FlinkUnreachableError):
-        jobs.observe_all(engines(Flink([job], FlinkUnreachableError("away"))), Memory(), 1000.0)
+        jobs.judge_all(Flink([job], FlinkUnreachableError("away")), load_contract(), JobsMemory(), 1000.0)

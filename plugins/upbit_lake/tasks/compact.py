@@ -1,4 +1,4 @@
-"""The tasks of the hourly DAGs: clients from Airflow's connections, the work, the outcome as the log's last line."""
+"""The tasks of `compact_paimon_partitions`: close the hours of the list, expire, say whether to verify."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from airflow.sdk.exceptions import AirflowFailException
+
 from upbit_lake.engines.flink.slots import BatchYieldsError
-from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.progress import read_lake
 from upbit_lake.maintain.compaction import CloseError, CompactionError, Maintenance, plan_closing
 from upbit_lake.maintain.expiry import clean_daily, expire_snapshots, parse_retention
-from upbit_lake.state.alarms import close_alarm, open_alarm
 from upbit_lake.state.hours import closed
 from upbit_lake.state.job_runs import bootstrapped
-from upbit_lake.state.verdicts import read_verdicts
 from upbit_lake.tasks.connections import contract_and_settings, kafka_admin, open_database
+from upbit_lake.tasks.leases import NOTHING_YET
 from upbit_lake.tasks.log import conclude
-from upbit_lake.tasks.supervision import NOT_BOOTSTRAPPED
-from upbit_lake.verify.run import Verification, absent, red_reasons, summary
-
-RED_ALARM = "verification"
-NOTHING_YET = f"nothing to do: {NOT_BOOTSTRAPPED}"
 
 
 def close_hours() -> bool:
     """Close the hours of the list; True when there were any. Fails when a promise is broken or an engine fails."""
-    from airflow.sdk.exceptions import AirflowFailException
-
     with _maintenance() as maintenance:
         if not bootstrapped(maintenance.db):
             conclude(NOTHING_YET)
@@ -65,25 +58,10 @@ def expire(snapshot_retention: str) -> str:
     return conclude("; ".join(lines) or "nothing to do")
 
 
-def verify_hours(hour: str) -> str:
-    """Verify the list, or `hour`; a red verdict fails the run at once."""
-    from airflow.sdk.exceptions import AirflowFailException
-
-    contract, settings = contract_and_settings()
-    only = Hour.parse(hour) if hour.strip() else None
-    with open_database() as db:
-        if not bootstrapped(db):
-            return conclude(NOTHING_YET)
-        verdicts = Verification(contract, settings, kafka_admin(), db).run(datetime.now(UTC), only)
-        red = red_reasons(verdicts)
-        if red:
-            open_alarm(db, RED_ALARM, red)
-        elif not any(verdict.status == "red" for verdict in read_verdicts(db)):
-            close_alarm(db, RED_ALARM)
-    problem = red or absent(only, verdicts)
-    if problem:
-        raise AirflowFailException(conclude(problem))
-    return conclude(summary(verdicts))
+def hours_were_closed(closed: bool) -> bool:
+    """Whether there is something to verify."""
+    conclude("verification starts" if closed else "no hour was closed: nothing to verify")
+    return closed
 
 
 @contextmanager
