@@ -97,7 +97,7 @@ def _unit(places: Places) -> None:
     for version in SUPPORTED:
         if version in others:
             print(f"unit tests on Python {version}", flush=True)
-            _run(places, "-m", "pytest", *UNIT, venv=f"tests-{version}")
+            _run(places, "-m", "pytest", *UNIT, "-n", "2", venv=f"tests-{version}")
         elif version != RUNNING:
             print(f"skipped, there is no Python {version} on this machine: unit tests on it", flush=True)
 
@@ -108,11 +108,11 @@ def other_pythons(environment: Mapping[str, str]) -> dict[str, str]:
     pyenv = Path(environment.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for version in SUPPORTED:
         name = f"python{version}"
-        places = [shutil.which(name, path=environment.get("PATH", "")), *sorted(pyenv.glob(f"{version}.*/bin/{name}"))]
+        candidates = [shutil.which(name, path=environment.get("PATH", "")), *pyenv.glob(f"{version}.*/bin/{name}")]
         # A shim of pyenv's lies on the PATH whether it leads anywhere or not.
-        working = [str(python) for python in places if python and version_of(python) == version]
-        if working and version != RUNNING:
-            found[version] = working[0]
+        working = (str(python) for python in candidates if python and version_of(python) == version)
+        if version != RUNNING and (python := next(working, None)):
+            found[version] = python
     return found
 
 

@@ -92,8 +92,8 @@ def test_the_newest_that_works_is_taken(
 
 def test_the_named_one_wins(path: Path) -> None:
     _python(path, "python3.13")
-    _python(path, "mine")
-    assert _launch(path, PIPELINE_PYTHON="mine").stdout.split()[0] == "mine"
+    _python(path, "chosen-python")
+    assert _launch(path, PIPELINE_PYTHON="chosen-python").stdout.split()[0] == "chosen-python"
 
 
 @pytest.mark.parametrize("settings", [{}, {"PIPELINE_PYTHON": "python3"}])
