@@ -39,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--named", metavar="NAME", help="the statement of sql/lake/status/NAME.sql")
     query.add_argument("--format", choices=("table", "json", "csv"), default="table")
     query.set_defaults(run=_query)
+    upgrade = commands.add_parser("upgrade", help="bring the control database to this code's schema")
+    upgrade.add_argument("--check", action="store_true", help="change nothing, refuse one that is newer than this code")
+    upgrade.add_argument("--save-in", type=Path, metavar="FOLDER", help="where it is saved before it changes")
+    upgrade.add_argument("--pg-dump", type=Path, metavar="PATH", help="what saves it")
+    upgrade.set_defaults(run=_upgrade)
     return parser
 
 
@@ -80,6 +85,20 @@ def _query(options: argparse.Namespace) -> int:
         contract = load_contract(_contract_path())
         sql = options.sql or status_query(contract, options.named)
         print_answer(contract.lake, os.environ, sql, options.format, sys.stdout)
+    return 0
+
+
+def _upgrade(options: argparse.Namespace) -> int:
+    from upbit_lake.state.schema import SchemaError
+    from upbit_lake.state.upgrade import UpgradeError, check, upgrade
+
+    if (options.save_in is None) != (options.pg_dump is None):
+        sys.exit("upgrade: --save-in and --pg-dump serve together: give both or none")
+    with _one_line(SchemaError, UpgradeError):
+        if options.check:
+            check(os.environ)
+        elif said := upgrade(os.environ, options.save_in, options.pg_dump):
+            print(said)
     return 0
 
 

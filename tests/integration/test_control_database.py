@@ -23,8 +23,9 @@ from local.parts.postgres import binaries_folder
 from tests.harness.home import Home
 from upbit_lake.engines.postgres import Connection, connect
 from upbit_lake.hours.hour import Hour
-from upbit_lake.state import alarms, audits, hours, ingester_gaps, job_runs, leases, maintenance_runs, upgrade, verdicts
+from upbit_lake.state import alarms, audits, hours, ingester_gaps, job_runs, leases, maintenance_runs, verdicts
 from upbit_lake.state.schema import FOLDER, UNRECORDED, SchemaError, migrate, migrations, open_database, version
+from upbit_lake.state.upgrade import CONNECTION, NOT_SAVED, UpgradeError, upgrade
 from upbit_lake.state.verdicts import Level, Status, Verdict
 
 pytestmark = pytest.mark.engines
@@ -255,20 +256,13 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     assert upgraded(url, folder) == 2
 
 
-def test_a_database_that_cannot_be_saved_is_not_changed(
-    make_database: MakeDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_database_that_cannot_be_saved_is_not_changed(make_database: MakeDatabase, tmp_path: Path) -> None:
     url = make_database(MADE_BY_8AFB9C2)
     before = rows_of(url)
     (tmp_path / "file").touch()
     for folder, pg_dump in (("dumps", "/bin/false"), ("dumps", str(tmp_path / "none")), ("file", "/bin/true")):
-        options = ["--save-in", str(tmp_path / folder), "--pg-dump", pg_dump]
-        assert upgrade.main(options, {upgrade.CONNECTION: url}) == 1
-        said = capsys.readouterr().err
-        assert said.startswith(
-            f"the control database was not upgraded, because it could not be saved to {tmp_path / folder}: "
-        )
-        assert said.count("\n") == 1
+        with pytest.raises(UpgradeError, match=rf"^{NOT_SAVED} to {tmp_path / folder}: .+$"):
+            upgrade({CONNECTION: url}, tmp_path / folder, Path(pg_dump))
     assert rows_of(url) == before
     assert list(tmp_path.rglob("*.sql")) == []
 

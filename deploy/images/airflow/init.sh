@@ -5,5 +5,5 @@ umask 077
 printf '{"admin": "%s"}' "$AIRFLOW_PASSWORD" > "$AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"
 airflow db migrate
 # Saved before, where there is something to upgrade, by postgres-access.
-PYTHONPATH=/opt/pipeline/plugins python -m upbit_lake.state.upgrade
+PYTHONPATH=/opt/pipeline/plugins python -m upbit_lake upgrade
 airflow pools import "$(dirname "$0")/pools.json"

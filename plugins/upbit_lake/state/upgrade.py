@@ -1,39 +1,78 @@
-"""The upgrade of the control database as a command: `python -m upbit_lake.state.upgrade`.
+"""The control database before and after an upgrade: saved to a file, brought to this code's schema.
 
-The database is the one of AIRFLOW_CONN_PIPELINE_DB, which Airflow's tasks use too. With `--save-in` and `--pg-dump` it
-is saved before it changes; with `--check` it does not change.
+`python -m upbit_lake upgrade` is the way in for `./pipeline up` and the containers' init; the database is the one of
+AIRFLOW_CONN_PIPELINE_DB, which Airflow's tasks use too.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from upbit_lake.engines.postgres import connect
-from upbit_lake.state.schema import FOLDER, SchemaError, migrate, migrations, refuse_newer, version
+from upbit_lake.engines.postgres import Connection, connect
+from upbit_lake.state.schema import FOLDER, migrate, migrations, refuse_newer, version
 
 CONNECTION = "AIRFLOW_CONN_PIPELINE_DB"
-NOT_REACHED = 2
 NOT_SAVED = "the control database was not upgraded, because it could not be saved"
 
 
-class DumpError(RuntimeError):
-    """The database could not be saved, so it was not changed either. One line: which file, why."""
+class UpgradeError(RuntimeError):
+    """The database does not answer, or could not be saved: it was not changed. One line: what, why."""
+
+
+class NoAnswerError(UpgradeError):
+    """PostgreSQL does not answer. One line: what it or the network says."""
+
+
+def upgrade(environment: Mapping[str, str], save_in: Path | None = None, pg_dump: Path | None = None) -> str:
+    """Bring the database to the newest schema; gives one line on what was done, "" when nothing was to be saved.
+
+    With `save_in` and `pg_dump` (PostgreSQL's program, not older than the server) it is saved before it changes.
+
+    Raises:
+        SchemaError, UpgradeError: it is as it was.
+    """
+    dsn = _dsn(environment)
+    saved: list[Path] = []
+
+    def save(found: int) -> None:
+        if save_in is not None and pg_dump is not None:
+            saved.append(dump(dsn, pg_dump, save_in, found))
+
+    with _connected(dsn) as connection:
+        before = migrate(connection, save)
+    newest = migrations(FOLDER)[-1].number
+    if before in (0, newest):
+        return ""
+    where = f", saved before in {saved[0]}" if saved else ""
+    return f"control database: schema {before} upgraded to {newest}{where}"
+
+
+def check(environment: Mapping[str, str]) -> None:
+    """Refuse a database that is newer than this code, and say nothing of one that does not answer.
+
+    Raises:
+        SchemaError: it is newer, or not known.
+    """
+    try:
+        with _connected(_dsn(environment)) as connection:
+            refuse_newer(version(connection), migrations(FOLDER)[-1].number)
+    except NoAnswerError:
+        return
 
 
 def dump(dsn: str, pg_dump: Path, folder: Path, found: int) -> Path:
     """Save the database of schema `found` below `folder`, readable by its owner only, as SQL for `psql`.
 
     Raises:
-        DumpError: the folder cannot be written, or pg_dump fails.
+        UpgradeError: the folder cannot be written, or pg_dump fails.
     """
     path = folder / f"control-schema-{found:03d}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sql"
     # A file by the final name is whole; what a failed dump leaves, the next one writes over.
@@ -51,11 +90,18 @@ def dump(dsn: str, pg_dump: Path, folder: Path, found: int) -> Path:
             )
             os.fsync(file.fileno())
         if done.returncode != 0:
-            raise DumpError(f"{NOT_SAVED} to {folder}: {(done.stderr.strip().splitlines() or [str(pg_dump)])[-1]}")
+            raise UpgradeError(f"{NOT_SAVED} to {folder}: {(done.stderr.strip().splitlines() or [str(pg_dump)])[-1]}")
         partial.replace(path)
     except OSError as error:
-        raise DumpError(f"{NOT_SAVED} to {folder}: {error}") from None
+        raise UpgradeError(f"{NOT_SAVED} to {folder}: {error}") from None
     return path
+
+
+def _dsn(environment: Mapping[str, str]) -> str:
+    dsn = environment.get(CONNECTION, "")
+    if not dsn:
+        raise UpgradeError(f"{CONNECTION} is not set: it names the control database")
+    return dsn
 
 
 def _libpq(dsn: str) -> dict[str, str]:
@@ -65,44 +111,14 @@ def _libpq(dsn: str) -> dict[str, str]:
     return {names[key]: str(value) for key, value in given.items() if key in names and value is not None}
 
 
-def _upgrade(dsn: str, options: argparse.Namespace) -> None:
-    newest = migrations(FOLDER)[-1].number
-    with connect(dsn) as connection:
-        if options.check:
-            return refuse_newer(version(connection), newest)
-        saved: list[Path] = []
-        save = None
-        if options.save_in is not None:
-            save = lambda found: saved.append(dump(dsn, options.pg_dump, options.save_in, found))  # noqa: E731
-        before = migrate(connection, save)
-    if before not in (0, newest):
-        where = f", saved before in {saved[0]}" if saved else ""
-        sys.stdout.write(f"  control database: schema {before} upgraded to {newest}{where}\n")
-    return None
-
-
-def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
-    """Upgrade, or check; 1 when it must not be used, 2 when it does not answer, with one line that says why."""
-    parser = argparse.ArgumentParser(prog="upbit_lake.state.upgrade", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only refuse a database that is newer than this code")
-    parser.add_argument("--save-in", type=Path, help="folder for a dump before an upgrade; wants --pg-dump")
-    parser.add_argument("--pg-dump", type=Path, help="PostgreSQL's pg_dump, not older than the server")
-    options = parser.parse_args(arguments)
-    if (options.save_in is None) != (options.pg_dump is None):
-        parser.error("--save-in and --pg-dump are given together")
-    dsn = environment.get(CONNECTION, "")
-    if not dsn:
-        parser.error(f"{CONNECTION} is not set: it names the control database")
+@contextmanager
+def _connected(dsn: str) -> Iterator[Connection]:
+    """A connection to the database, closed at the end."""
     try:
-        _upgrade(dsn, options)
-    except (SchemaError, DumpError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except psycopg.Error as error:
-        sys.stderr.write(f"the control database does not answer: {str(error).splitlines()[0]}\n")
-        return NOT_REACHED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        connection = connect(dsn)
+    except psycopg.OperationalError as error:
+        raise NoAnswerError(f"the control database does not answer: {str(error).splitlines()[0]}") from None
+    try:
+        yield connection
+    finally:
+        connection.close()

@@ -52,6 +52,19 @@ def test_a_broken_contract_is_one_line(tmp_path: Path, arguments: tuple[str, ...
     assert done.stderr.count("\n") == 1
 
 
+def test_a_control_database_that_is_not_named_or_does_not_answer_is_one_line() -> None:
+    silent = "postgresql://a:b@127.0.0.1:1/c"
+    for done, says in (
+        (call("upgrade"), "AIRFLOW_CONN_PIPELINE_DB is not set"),
+        (call("upgrade", AIRFLOW_CONN_PIPELINE_DB=silent), "the control database does not answer"),
+    ):
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert done.stderr.startswith(says)
+    # Whoever only looks, looks at the rest of a home that is down.
+    checked = call("upgrade", "--check", AIRFLOW_CONN_PIPELINE_DB=silent)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
 def test_a_missing_secret_is_one_line() -> None:
     done = call("sql-init")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
