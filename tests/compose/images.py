@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
@@ -41,22 +43,26 @@ STAND_INS = {
 COMPOSE_FILE, STAND_INS_FILE = "docker-compose.yml", "tests/compose/stand-ins.yml"
 
 
-def public_images() -> set[str]:
+def public_images(repository: Path) -> set[str]:
     """The images of docker-compose.yml that are not built from this repository, but those of its browser pages."""
-    services = yaml.safe_load((REPOSITORY / COMPOSE_FILE).read_text())["services"].values()
+    services = yaml.safe_load((repository / COMPOSE_FILE).read_text())["services"].values()
     used = {service["image"] for service in services if "ui" not in service.get("profiles", ())}
     return {image for image in used if not image.startswith("upbit-")}
 
 
 class Images:
-    """The images of one engine.
+    """The images of one engine, made from a checkout: this one, or another with its own `recipes`.
 
     Attributes:
         report: what was built on what, one line each, for people.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, repository: Path = REPOSITORY, recipes: Mapping[str, Recipe] | None = None
+    ) -> None:
         self.engine = engine
+        self.repository = repository
+        self._recipes = recipes or RECIPES
         self.bases = Bases(engine)
         self.report: list[str] = []
         self._built: set[str] = set()
@@ -64,12 +70,12 @@ class Images:
 
     def get(self, name: str) -> str:
         """The image `upbit-<name>` of this checkout. Skips the test when its base cannot be had."""
-        return self._get(f"upbit-{name}", RECIPES[name])
+        return self._get(f"upbit-{name}", self._recipes[name])
 
     def for_compose(self) -> tuple[str, ...]:
         """Makes sure that every image of docker-compose.yml is there, and returns the files to run it with."""
-        recipes = {f"upbit-{name}": recipe for name, recipe in RECIPES.items()}
-        public = sorted(public_images())
+        recipes = {f"upbit-{name}": recipe for name, recipe in self._recipes.items()}
+        public = sorted(public_images(self.repository))
         had = all(can_be_had(self.engine, image) for image in public)
         names = {image: image.rpartition("/")[2].partition(":")[0] for image in public}
         if not had:
@@ -111,7 +117,7 @@ class Images:
         # The classic builder takes what the engine has; BuildKit would ask a registry about each base.
         done = subprocess.run(
             ["docker", "build", "--network", "host", "--file", recipe.dockerfile, *arguments, "."],
-            cwd=REPOSITORY,
+            cwd=self.repository,
             env={**self.engine.environment, "DOCKER_BUILDKIT": "0"},
             capture_output=True,
             text=True,

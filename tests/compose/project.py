@@ -6,7 +6,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 
 from local.commands.airflow_api import AirflowApi
 from local.home import dot_env
-from local.home.places import REPOSITORY
 from tests.compose.containers import Container
 from tests.compose.engine import Engine
 from tests.compose.images import Images
@@ -29,6 +28,7 @@ HEALTHY_S = 600
 ONCE = ("kafka-access", "s3-access", "postgres-access", "airflow-init")
 # Python with our plugins in one of Airflow's containers; a program that prints what a URL answers.
 IN_AIRFLOW = ("env", "PYTHONPATH=/opt/pipeline/plugins", "python")
+QUERY = ("python", "-m", "upbit_lake", "query")
 GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
@@ -53,7 +53,11 @@ class Project:
         }
         with self._env.open("a") as file:
             file.writelines(f"{key}={value}\n" for key, value in own.items())
-        self._files = images.for_compose()
+        self.take(images)
+
+    def take(self, images: Images, query: Sequence[str] = QUERY) -> None:
+        """The next `up` runs these images by their checkout's Compose file; `query`: its command that asks the lake."""
+        self._checkout, self._files, self._query = images.repository, images.for_compose(), query
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -66,7 +70,7 @@ class Project:
         # A value of the caller's environment would win over the file's.
         given = self.secrets
         environment = {k: v for k, v in self.engine.environment.items() if k not in given}
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=self._checkout, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -150,7 +154,7 @@ class Project:
 
     def lake(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a query, asked by Airflow's scheduler."""
-        said = self.run("airflow-scheduler", "python", "-m", "upbit_lake", "query", "--format", "json", statement)
+        said = self.run("airflow-scheduler", *self._query, "--format", "json", statement)
         return list(json.loads(said))
 
     def get(self, service: str, url: str) -> Any:

@@ -11,6 +11,7 @@ from local.commands.airflow_api import AirflowApi
 from local.commands.query import rows
 from local.commands.status import exchange_status
 from local.home.setting import Setting
+from local.parts.flink import get_json
 from tests.harness import recorded_gaps, truth
 from tests.harness.home import Home
 from tests.harness.waiting import until
@@ -25,6 +26,9 @@ MARKET = {"EXCHANGE_CODES": "40", "EXCHANGE_RATE": "150", "EXCHANGE_SEED": "11",
 # Supervising DAGs look each minute; a JobManager's empty job list counts as lost after another one.
 HEAL_S = 480
 DAG_S = 600
+# The exchange's clock reaches the end of the hours that are waited for; they close a little later.
+CATCH_UP_S = 600
+GRACE_MS = 3 * 60_000
 # The steps of bootstrap_pipeline that build something; the others look on.
 CHANGING_STEPS = ("topics", "buckets", "lake_tables", "streaming_jobs", "ingester")
 # SeaweedFS serves gRPC 10,000 above its ports: they stay below the range that outgoing connections take (32,768).
@@ -57,9 +61,14 @@ def assert_missing_only_in_gaps(setting: Setting, stream: str) -> None:
     assert not outside, f"{stream}: {sorted(outside)[:5]} are missing outside of {gaps}"
 
 
+def clock_ms(setting: Setting) -> int:
+    """The exchange's clock."""
+    return int(exchange_status(setting)["clock_ms"])
+
+
 def wait_until_fresh(setting: Setting) -> None:
     """Every stream's newest event in the lake is younger than the exchange's clock now."""
-    now_ms = int(exchange_status(setting)["clock_ms"])
+    now_ms = clock_ms(setting)
 
     def newest() -> bool:
         times = {"ticker": "timestamp", "trade": "trade_timestamp", "orderbook": "timestamp"}
@@ -96,6 +105,14 @@ def bootstrap(api: AirflowApi) -> dict[str, list[str]]:
     run_id = run_dag(api, "bootstrap_pipeline")
     attempts = {str(task["task_id"]): int(task["try_number"]) for task in api.tasks("bootstrap_pipeline", run_id)}
     return {step: api.log("bootstrap_pipeline", run_id, step, attempts[step]) for step in CHANGING_STEPS}
+
+
+def restored_jobs(setting: Setting) -> set[str]:
+    """The names of the running Flink jobs that were started from a checkpoint or savepoint."""
+    flink = setting.ports.url("flink_rest")
+    running = [job for job in (get_json(f"{flink}/jobs/overview") or {})["jobs"] if job["state"] == "RUNNING"]
+    latest = {job["name"]: (get_json(f"{flink}/jobs/{job['jid']}/checkpoints") or {})["latest"] for job in running}
+    return {name for name, checkpoints in latest.items() if checkpoints["restored"]}
 
 
 @pytest.fixture(scope="module")

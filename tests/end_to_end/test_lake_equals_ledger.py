@@ -11,16 +11,17 @@ import pytest
 
 from local.commands.airflow_api import AirflowApi
 from local.commands.query import rows
-from local.commands.status import exchange_status
 from local.contract import read_jobs
 from local.home.places import REPOSITORY
-from local.home.setting import Setting
-from local.parts.flink import get_json
 from local.processes.supervisor import Supervisor
 from tests.end_to_end.conftest import (
+    CATCH_UP_S,
+    GRACE_MS,
     assert_no_trade_is_missing,
     bootstrap,
+    clock_ms,
     close_hours,
+    restored_jobs,
     run_dag,
     start_with_two_closed_hours,
 )
@@ -29,13 +30,6 @@ from tests.harness.home import Home
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.engines
-
-CATCH_UP_S = 600
-
-
-def clock_ms(setting: Setting) -> int:
-    """The exchange's clock."""
-    return int(exchange_status(setting)["clock_ms"])
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +40,7 @@ def closed_hours(pipeline: Home) -> list[truth.Hour]:
     assert began <= start_with_two_closed_hours()
     first_ms = int(began.timestamp() * 1000)
     end_ms = first_ms + 80 * 60_000
-    grace_ms = 3 * 60_000
-    until("exchange clock past both hours", lambda: clock_ms(setting) > end_ms + grace_ms, CATCH_UP_S)
+    until("exchange clock past both hours", lambda: clock_ms(setting) > end_ms + GRACE_MS, CATCH_UP_S)
     hours = [truth.hour_of(first_ms), truth.hour_of(end_ms - 1)]
     close_hours(AirflowApi.of(setting), truth.lake_of(setting), hours, CATCH_UP_S)
     return hours
@@ -139,11 +132,3 @@ def test_up_on_a_running_pipeline_restarts_nothing(pipeline: Home) -> None:
     assert "orphans" not in said
     assert {name: process["pid"] for name, process in supervisor.processes().items()} == pids
     assert pipeline.run("status", "--json").returncode == 0
-
-
-def restored_jobs(setting: Setting) -> set[str]:
-    """The names of the running Flink jobs that were started from a checkpoint or savepoint."""
-    flink = setting.ports.url("flink_rest")
-    running = [job for job in (get_json(f"{flink}/jobs/overview") or {})["jobs"] if job["state"] == "RUNNING"]
-    latest = {job["name"]: (get_json(f"{flink}/jobs/{job['jid']}/checkpoints") or {})["latest"] for job in running}
-    return {name for name, checkpoints in latest.items() if checkpoints["restored"]}

@@ -25,13 +25,23 @@ FURTHER = int(os.environ.get("PIPELINE_TEST_PORT_OFFSET") or 0)
 
 
 class Home:
-    """A home below `folder`, driven by `./pipeline` exactly as a user drives it."""
+    """A home below `folder`, driven by `./pipeline` exactly as a user drives it.
 
-    def __init__(self, folder: Path, port_offset: int = PORT_OFFSET, settings: Mapping[str, str] | None = None) -> None:
-        parts = os.environ.get("PIPELINE_PARTS") or str(REPOSITORY / ".pipeline" / "parts")
-        self.places = Places(REPOSITORY, Path(parts), folder)
+    Another checkout than this one has its own `parts`: its lock files are others.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port_offset: int = PORT_OFFSET,
+        settings: Mapping[str, str] | None = None,
+        repository: Path = REPOSITORY,
+        parts: Path | None = None,
+    ) -> None:
+        parts = parts or Path(os.environ.get("PIPELINE_PARTS") or REPOSITORY / ".pipeline" / "parts")
+        self.places = Places(repository, parts, folder)
         offset = str(port_offset + FURTHER)
-        own = {"PIPELINE_HOME": str(folder), "PIPELINE_PARTS": parts, "PIPELINE_PORT_OFFSET": offset}
+        own = {"PIPELINE_HOME": str(folder), "PIPELINE_PARTS": str(parts), "PIPELINE_PORT_OFFSET": offset}
         self.environment = {**os.environ, **own, **(settings or {})}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.environment.pop("PYTHONPATH", None)
@@ -39,7 +49,7 @@ class Home:
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One `./pipeline` command; its output is in the exception when it fails."""
         done = subprocess.run(
-            [str(REPOSITORY / "pipeline"), *arguments],
+            [str(self.places.repository / "pipeline"), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
