@@ -19,10 +19,24 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream of the exchange: its name on the wire and the Kafka topic that keeps it."""
+    """One stream of the exchange: its name on the wire, the Kafka topic that keeps it, and what is special about it."""
 
     name: str
     topic: str
+    sheddable: bool  # its frames are dropped when the spool nears its bound, so that others find room
+    expires: bool  # what has waited in the spool for too long is dropped
+    quiet_after_s: int  # a code without a live frame for so long is quiet
+    refetch: bool  # its events are trades: what was missed of them is fetched again by REST
+
+
+# What holds where a section does not say it. The three streams of the first contracts differ by these keys alone.
+_ORDINARY: dict[str, Any] = {"sheddable": False, "expires": False, "quiet_after_s": 3600, "refetch": None}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "ticker": {**_ORDINARY, "expires": True},
+    "trade": {**_ORDINARY, "refetch": "trades"},
+    # A book moves whenever a quote does; trades, and tickers which follow them, may pause.
+    "orderbook": {**_ORDINARY, "expires": True, "sheddable": True, "quiet_after_s": 120},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,11 @@ class Contract:
 
     streams: dict[str, Stream]
     dead_letter_topic: str
+
+    @property
+    def trades(self) -> Stream | None:
+        """The stream of the trades, which are fetched again by REST; None when the contract has none."""
+        return next((stream for stream in self.streams.values() if stream.refetch), None)
 
 
 def load(path: Path) -> Contract:
@@ -56,14 +75,47 @@ def parse(document: dict[str, Any]) -> Contract:
     streams = _table(document, "streams", "")
     if not streams:
         raise ContractError("streams: is empty; at least one stream is needed")
-    return Contract(
+    contract = Contract(
         streams={name: _stream(name, _table(streams, name, "streams.")) for name in streams},
         dead_letter_topic=_text(_table(document, "dead_letter", ""), "topic", "dead_letter."),
     )
+    refetched = [stream.name for stream in contract.streams.values() if stream.refetch]
+    if len(refetched) > 1:
+        raise ContractError(f"streams.{refetched[1]}.refetch: only one stream holds the trades, {refetched[0]} does")
+    return contract
 
 
 def _stream(name: str, section: dict[str, Any]) -> Stream:
-    return Stream(name=name, topic=_text(section, "topic", f"streams.{name}."))
+    prefix = f"streams.{name}."
+    special = {**_DEFAULTS.get(name, _ORDINARY), **section}
+    return Stream(
+        name=name,
+        topic=_text(section, "topic", prefix),
+        sheddable=_flag(special, "sheddable", prefix),
+        expires=_flag(special, "expires", prefix),
+        quiet_after_s=_seconds(special, "quiet_after_s", prefix),
+        refetch=_refetch(special, prefix),
+    )
+
+
+def _flag(section: dict[str, Any], key: str, prefix: str) -> bool:
+    value = section[key]
+    if not isinstance(value, bool):
+        raise ContractError(f"{prefix}{key}: must be true or false")
+    return value
+
+
+def _seconds(section: dict[str, Any], key: str, prefix: str) -> int:
+    value = section[key]
+    if type(value) is not int or value < 1:
+        raise ContractError(f"{prefix}{key}: must be a whole number of seconds, 1 or more")
+    return value
+
+
+def _refetch(section: dict[str, Any], prefix: str) -> bool:
+    if section["refetch"] not in (None, "trades"):
+        raise ContractError(f'{prefix}refetch: must be "trades", or be left out')
+    return section["refetch"] is not None
 
 
 def _table(parent: dict[str, Any], key: str, prefix: str) -> dict[str, Any]:

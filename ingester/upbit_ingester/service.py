@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import signal
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,9 @@ from confluent_kafka import KafkaError, Producer
 from prometheus_client import CollectorRegistry
 
 from upbit_ingester.backoff import Backoff
-from upbit_ingester.continuity.continuity import Shared
-from upbit_ingester.continuity.refetch import Refetcher
+from upbit_ingester.clock import Clock
+from upbit_ingester.continuity.refetch import Refetcher, Target
+from upbit_ingester.contract import Stream
 from upbit_ingester.delivery.producer import Delivery, Lane, producer_settings
 from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump, PumpSettings, keep
 from upbit_ingester.health import liveness
@@ -32,6 +32,7 @@ from upbit_ingester.spool.log import Spool
 from upbit_ingester.spool.state import Change, State
 from upbit_ingester.streams.expiry import Expiry
 from upbit_ingester.streams.rest_sink import RestSink
+from upbit_ingester.streams.shared import Shared
 from upbit_ingester.streams.socket_sink import SocketSink
 from upbit_ingester.streams.stream import StreamSink, changes_of
 from upbit_ingester.upbit.budgets import Budgets
@@ -59,7 +60,9 @@ class Service:
         self._settings = settings
         self._lock = _lock(settings)
         self._metrics = Metrics()
-        self._gaps = Gaps(settings.spool_dir)
+        self._clock = Clock()
+        self._trades = settings.contract.trades
+        self._gaps = Gaps(settings.spool_dir, self._clock)
         state_path = settings.spool_dir / "state.json"
         try:
             kept = states.load(state_path)
@@ -74,10 +77,11 @@ class Service:
             partial(self._delivery, list(lanes.values())),
             kept,
             self._metrics,
-            chore=Expiry(lanes.values(), settings.spool_max_age_s, self._gaps, self._metrics).look,
+            self._clock.monotonic_s,
+            chore=self._expiry(lanes).look,
         )
         self._stopping = asyncio.Event()
-        self._loop_heartbeat_s = time.monotonic()
+        self._loop_heartbeat_s = self._clock.monotonic_s()
         self._endpoints = self._bind()
 
     # -- parts ---------------------------------------------------------------------------------------------------
@@ -85,10 +89,15 @@ class Service:
     def _lanes(self) -> dict[str, Lane]:
         topics = {name: stream.topic for name, stream in self._settings.contract.streams.items()}
         topics[DEAD_LETTER] = self._settings.contract.dead_letter_topic
-        return {
-            name: Lane(name, topic, Spool(self._settings.spool_dir / name, time.monotonic), Backoff(random.random))
-            for name, topic in topics.items()
-        }
+        return {name: Lane(name, topic, self._spool(name), Backoff(random.random)) for name, topic in topics.items()}
+
+    def _spool(self, name: str) -> Spool:
+        clock = self._clock
+        return Spool(self._settings.spool_dir / name, clock.monotonic_s, wall_clock=clock.wall_s)
+
+    def _expiry(self, lanes: dict[str, Lane]) -> Expiry:
+        expiring = [lanes[name] for name, stream in self._settings.contract.streams.items() if stream.expires]
+        return Expiry(expiring, self._settings.spool_max_age_s, self._gaps, self._metrics)
 
     def _replay(self, lanes: dict[str, Lane], kept: State, state_path: Path) -> None:
         """Count what an earlier run left, and note it as kept: the state file may be older than the spool."""
@@ -96,8 +105,8 @@ class Service:
             self._metrics.replayed += lane.spool.unacknowledged
             self._metrics.spool_torn_tails += lane.spool.torn_tails
             self._metrics.spool_damaged += lane.spool.damaged
-            if lane.name != DEAD_LETTER:
-                _note_left_over(lane, kept)
+            if stream := self._settings.contract.streams.get(lane.name):
+                _note_left_over(stream, lane, kept)
         if self._metrics.replayed:
             log.warning("spool: %d records of an earlier run are sent first", self._metrics.replayed)
         if self._metrics.spool_damaged:
@@ -110,11 +119,11 @@ class Service:
             return Producer(settings, logger=logging.getLogger("librdkafka"))
 
         bound = self._settings.in_flight_max_bytes
-        return Delivery(lanes, make, self._metrics, time.monotonic, bound, refuse)
+        return Delivery(lanes, make, self._metrics, self._clock.monotonic_s, bound, refuse)
 
     def _bind(self) -> Endpoints:
         registry = CollectorRegistry()
-        registry.register(Collector(self._metrics, self._pump.gauges, time.time))
+        registry.register(Collector(self._metrics, self._pump.gauges, self._clock.wall_s))
         host, port = self._settings.http_host, self._settings.http_port
         try:
             return Endpoints(host, port, self._live, self._ready, self._known_gaps, registry)
@@ -125,7 +134,7 @@ class Service:
     # -- health --------------------------------------------------------------------------------------------------
 
     def _pulse(self) -> Pulse:
-        now = time.monotonic()
+        now = self._clock.monotonic_s()
         return Pulse(now - self._loop_heartbeat_s, now - self._pump.heartbeat_s, self._pump.is_alive())
 
     def _live(self) -> Health:
@@ -137,12 +146,14 @@ class Service:
         return liveness.ready(metrics.connected, metrics.received, self._settings.streams, oldest_s, refused)
 
     def _known_gaps(self) -> list[Gap]:
+        name = self._trades.name if self._trades else ""
         since_ms = {code: known.gap_from_ms for code, known in dict(self._state.trades).items()}
-        return self._gaps.report({code: ms for code, ms in since_ms.items() if ms is not None})
+        fetching = [Gap(name, 1, "refetch", ms, 0, 0, 0, code) for code, ms in since_ms.items() if ms is not None]
+        return self._gaps.report(fetching)
 
     async def _beat(self) -> None:
         while True:
-            self._loop_heartbeat_s = time.monotonic()
+            self._loop_heartbeat_s = self._clock.monotonic_s()
             await asyncio.sleep(0.5)
 
     # -- the run -------------------------------------------------------------------------------------------------
@@ -171,7 +182,7 @@ class Service:
 
     async def _drain(self) -> int:
         log.info("stopping: sockets closed, %d records to deliver", self._pump.undelivered())
-        self._pump.stop(time.monotonic() + DRAIN_S)
+        self._pump.stop(self._clock.monotonic_s() + DRAIN_S)
         await asyncio.get_running_loop().run_in_executor(None, self._pump.join)
         self._endpoints.stop()
         left = self._pump.undelivered()
@@ -182,7 +193,7 @@ class Service:
         return EXIT_OK
 
     async def _ingest(self) -> None:
-        budgets = Budgets()
+        budgets = Budgets(self._clock)
         client = RestClient(self._settings.rest_url, self._metrics, budgets)
         backoff, sockets = Backoff(random.random), self._settings.redundancy
         codes, event_ms, listed = self._settings.codes, self._event_ms, self._listed
@@ -194,29 +205,37 @@ class Service:
             client.close()
 
     def _event_ms(self) -> int:
-        mark = self._state.streams.get("trade")
+        mark = self._state.streams.get(self._trades.name) if self._trades else None
         return mark.event_ms if mark is not None else 0
 
     def _listed(self, codes: tuple[str, ...], since_ms: int) -> None:
         """The trades of a new market are fetched back to when it was not listed yet."""
+        if self._trades is None or not since_ms:
+            return
+        name = self._trades.name
         for code in codes:
-            if since_ms and code not in self._state.trades:
-                keep(self._pump, self._state, Item("trade", None, Change("baseline", "trade", code, since_ms)))
+            if code not in self._state.trades:
+                keep(self._pump, self._state, Item(name, None, Change("baseline", name, code, since_ms)))
 
     async def _streams(self, client: RestClient, budgets: Budgets, markets: Markets) -> None:
-        rest = RestSink(self._pump, self._state, self._metrics, self._gaps)
-        refetcher = Refetcher(
-            client, self._metrics, self._state.trades.get, self._pump.room, rest.keep, rest.healed, rest.unreachable
-        )
-        shared = Shared(self._pump, self._state, self._metrics, self._gaps, markets.codes, refetcher.add)
-        sinks = [StreamSink(stream, shared, self._settings.redundancy) for stream in self._settings.streams]
+        refetcher = self._refetcher(client, self._trades.name) if self._trades else None
+        heal = refetcher.add if refetcher else _never
+        shared = Shared(self._pump, self._state, self._metrics, self._gaps, markets.codes, heal, self._clock)
+        streams = [self._settings.contract.streams[name] for name in self._settings.streams]
+        sinks = [StreamSink(stream, shared, self._settings.redundancy) for stream in streams]
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(refetcher.run())
+            if refetcher:
+                tasks.create_task(refetcher.run())
             tasks.create_task(markets.follow(self._settings.markets_refresh_s))
             tasks.create_task(_look(sinks))
             for sink in sinks:
                 for session in self._sessions(sink, budgets, markets):
                     tasks.create_task(session.run())
+
+    def _refetcher(self, client: RestClient, trades: str) -> Refetcher:
+        rest = RestSink(trades, self._pump, self._state, self._metrics, self._gaps, self._clock)
+        known, room = self._state.trades.get, self._pump.room
+        return Refetcher(client, self._metrics, known, room, rest.keep, rest.healed, rest.unreachable)
 
     def _sessions(self, stream: StreamSink, budgets: Budgets, markets: Markets) -> Iterator[Session]:
         """One session a socket; with two of them `-a` and `-b` stand in their names."""
@@ -231,23 +250,30 @@ class Service:
                 Backoff(random.random),
                 budgets,
                 self._settings.silence_s,
+                self._clock,
             )
+
+
+def _never(target: Target) -> None:
+    raise AssertionError(f"{target}: no stream of the contract holds trades")
 
 
 async def _look(sinks: list[StreamSink]) -> NoReturn:
     while True:
         await asyncio.sleep(1.0)
         for sink in sinks:
-            sink.continuity.look()
+            sink.look()
 
 
-def _note_left_over(lane: Lane, kept: State) -> None:
+def _note_left_over(stream: Stream, lane: Lane, kept: State) -> None:
     times_ms = [lane_mark.event_ms] if (lane_mark := kept.streams.get(lane.name)) else []
     for change in changes_of(lane.name, lane.spool.left_over()):
         kept.apply(change)
         times_ms.append(change.event_ms)
     if lane.spool.damaged and times_ms:
         kept.forget_since(lane.name, min(times_ms) - DAMAGE_REACH_MS)
+        if stream.refetch:
+            kept.forget_trades_since(min(times_ms) - DAMAGE_REACH_MS)
 
 
 def _lock(settings: Settings) -> int:

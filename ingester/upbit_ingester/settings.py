@@ -134,7 +134,7 @@ def _url(environment: Mapping[str, str], name: str, default: str, schemes: tuple
     except ValueError:
         usable = False
     if not usable or re.search(r"\s", url):
-        raise SettingsError(f"{name}: {url!r} is no usable address; {takes}")
+        raise SettingsError(f"{name}: {url!r} is not a usable address; {takes}")
     return url
 
 
@@ -143,7 +143,7 @@ def _codes(text: str) -> tuple[str, ...]:
     for code in codes:
         if not _CODE.fullmatch(code):
             raise SettingsError(
-                f"UPBIT_CODES: {code!r} is no market code; write it as KRW-BTC, upper case, quote currency first "
+                f"UPBIT_CODES: {code!r} is not a market code; write it as KRW-BTC, upper case, quote currency first "
                 "(the exchange answers a wrong code with silence)"
             )
     return tuple(dict.fromkeys(codes))

@@ -1,4 +1,4 @@
-"""What must hold after every fault between the exchange and Kafka, told against the exchange's ledger."""
+"""What must hold after every fault between the exchange and Kafka, compared with the exchange's ledger."""
 
 from __future__ import annotations
 

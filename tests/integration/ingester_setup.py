@@ -273,7 +273,7 @@ def wait_for_every_trade(setup: Setup) -> Kept:
 
     def complete() -> bool:
         found.append(setup.kept("trade"))
-        if not found[-1].values.keys() & published.keys():  # a topic made anew
+        if not found[-1].values.keys() & published.keys():  # the topic was recreated
             return False
         wanted = after_the_start(published, found[-1])
         assert len(wanted) > 100, "too few trades to prove anything"

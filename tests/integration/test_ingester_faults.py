@@ -41,7 +41,7 @@ def wait_for_news(setup: Setup) -> None:
 
 @pytest.mark.nightly
 def test_a_frozen_ingester_says_so_and_goes_on(setup: Setup) -> None:
-    """Nobody restarts it here: what supervise_ingester does with a /livez that is silent has its own test."""
+    """No controller restarts it here: what supervise_ingester does with a /livez that is silent has its own test."""
     setup.start_ingester()
     wait_for_news(setup)
     assert setup.ingester is not None
@@ -151,7 +151,7 @@ def test_a_wrong_clock_that_is_set_back_changes_no_frame_and_loses_none(setup: S
     clock.set(6900)
     wait_for_news(setup)
     assert_heals(setup)
-    assert [gap for gap in gaps_of(setup, "trade") if gap[1] - gap[0] > 600_000] == [], "a gap is told in true time"
+    assert [gap for gap in gaps_of(setup, "trade") if gap[1] - gap[0] > 600_000] == [], "a gap is given in true time"
     skews = {skew(message) for message in setup.records("ticker")}
     assert skews - {None} == {-24, 24, 23}, "in steps of five minutes: the clock was never wrong"
 

@@ -68,7 +68,7 @@ def test_twenty_reconnects_under_load_lose_nothing_and_ask_rest_for_nothing(setu
         until(f"reconnect {cut}", partial(both_carry, setup, 6 + cut), 60, 0.1)
     until("both bring the same", lambda: min(setup.metric("duplicates_total", stream) for stream in STREAMS) > 500, 60)
     wait_for_every_trade(setup)
-    until("nothing is in doubt", lambda: sum(setup.metric("open_gaps", stream) for stream in STREAMS) == 0, 20)
+    until("nothing is pending", lambda: sum(setup.metric("open_gaps", stream) for stream in STREAMS) == 0, 20)
     assert (requests_of_rest(setup), setup.metric("refetched_trades_total")) == (listed, 0)
     assert setup.stop_ingester() == 0
     for stream in STREAMS:

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 
-# Seconds without an event. A book moves whenever anybody quotes; trades, and tickers which follow them, may pause.
-BOUNDS_S = {"ticker": 3600.0, "trade": 3600.0, "orderbook": 120.0}
-
 
 class Staleness:
     """The quiet codes of one stream. Times in seconds, monotonic; counted from when a code was first asked for."""
 
-    def __init__(self, stream: str) -> None:
-        self.bound_s = BOUNDS_S[stream]
+    def __init__(self, bound_s: float) -> None:
+        """A code is quiet when it has brought no live frame for `bound_s`."""
+        self.bound_s = bound_s
         self._heard: set[str] = set()  # since the last look: one step of a set is all that a frame costs
         self._last_s: dict[str, float] = {}
         self._stale: set[str] = set()

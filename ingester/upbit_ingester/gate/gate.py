@@ -92,6 +92,8 @@ class Gate:
         return Rejected(_one_line(f"not a {self._stream} frame: {error}"), _code_in(data))
 
     def _judge(self, frame: Frame, data: bytes) -> Accepted:
+        # One refusal a line, the cheapest first. What is left after them fits in its parts; `usual` says that nothing
+        # else stands in the frame, and only where that is not certain the bytes are parsed a second time.
         if frame.type != self._stream:
             raise MisfitError(f"type is {frame.type[:40]!r}, expected {self._stream!r}")
         code = _usable_code(frame)
@@ -111,6 +113,8 @@ class Gate:
         return Accepted(code, event_ms, frame.stream_type == "SNAPSHOT", sequential_id, key, unknown)
 
     def _check_numbers(self, frame: Frame) -> None:
+        # Null is a value of its own: fine where the column may be NULL, a refusal where it may not. A required number
+        # that is left out never comes so far: the struct has refused the frame.
         for name, column in self._columns:
             text = bytes(getattr(frame, name))
             if column.quick(text) or not text:
@@ -127,6 +131,7 @@ class Gate:
 
         A field that stands twice is refused: flink-json may then null other columns.
         """
+        # The parser calls back for each object and each number, at any depth, so that nothing is walked twice.
         unknown: set[str] = set()
 
         def number(text: str) -> str:

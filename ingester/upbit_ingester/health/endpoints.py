@@ -39,6 +39,7 @@ class Endpoints:
             OSError: the address cannot be bound.
         """
 
+        # http.server makes one handler a request and gives it nothing: what it must know it takes from this scope.
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]

@@ -8,18 +8,18 @@ missing, and these files say so. A process that is killed finds its open gaps ag
 import contextlib
 import logging
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from upbit_ingester.clock import Clock
 from upbit_ingester.spool.state import StreamMark
 
 log = logging.getLogger(__name__)
 
 REPORTED_BYTES = 256 * 1024  # of the closed gaps the newest thousand or so
-SILENCE = "silence"  # the cause of a gap in which a socket was open and brought nothing
 
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,11 +47,29 @@ class OpenGap(msgspec.Struct, frozen=True):
     opened_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class GapOpened:
+    """A gap begins behind the frame of `mark`, or an open one gets another beginning or cause."""
+
+    mark: StreamMark
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class GapOver:
+    """The open gap is over."""
+
+
+# What may happen to a stream's gap; a Gap is one line of what was missed.
+GapStep = Gap | GapOpened | GapOver
+
+
 class Gaps:
     """Both files. Written without a sync: they must survive the process; after a power cut `state.json` shows the same
     beginning."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._clock = clock
         self._closed_path = directory / "gaps.jsonl"
         self._open_path = directory / "gaps_open.json"
         self._open = _load(self._open_path)
@@ -60,14 +78,15 @@ class Gaps:
         """The open gap of `stream`."""
         return self._open.get(stream)
 
-    def open(self, stream: str, mark: StreamMark, cause: str) -> None:
-        """Open a gap behind the frame of `mark`."""
-        self._open[stream] = OpenGap(cause, mark.event_ms, mark.received_ms, time.time_ns() // 1_000_000)
-        self._write_open()
-
-    def forget(self, stream: str) -> None:
-        """The open gap of `stream` is over."""
-        if self._open.pop(stream, None) is not None:
+    def store(self, stream: str, step: GapStep) -> None:
+        """Write down what happened to the gap of `stream`; a failure is logged, it must not stop the ingest."""
+        if isinstance(step, Gap):
+            self.record(step)
+        elif isinstance(step, GapOpened):
+            mark = step.mark
+            self._open[stream] = OpenGap(step.cause, mark.event_ms, mark.received_ms, self._clock.wall_ms())
+            self._write_open()
+        elif self._open.pop(stream, None) is not None:
             self._write_open()
 
     def record(self, gap: Gap) -> None:
@@ -85,17 +104,15 @@ class Gaps:
         except OSError as error:
             log.error("gap: cannot write %s (%s)", self._closed_path, error)
 
-    def report(self, fetching: Mapping[str, int]) -> list[Gap]:
-        """The gaps that are open (`first_seen_ms` is 0) and the newest closed ones; may be asked by any thread.
-
-        `fetching`: the codes whose trades are being fetched again, each with the exchange's time (ms) since when.
+    def report(self, fetching: Iterable[Gap]) -> list[Gap]:
+        """The gaps that are open (`first_seen_ms` is 0), `fetching`, those whose trades are being fetched again, and
+        the newest closed ones; may be asked by any thread.
         """
         known = [
             Gap(stream, 0, gap.cause, gap.last_seen_ms, 0, gap.last_received_ms, 0)
             for stream, gap in dict(self._open).items()
         ]
-        known += [Gap("trade", 1, "refetch", since_ms, 0, 0, 0, code) for code, since_ms in fetching.items()]
-        return known + self._closed()
+        return [*known, *fetching, *self._closed()]
 
     def _closed(self) -> list[Gap]:
         try:
@@ -118,54 +135,6 @@ class Gaps:
             temporary.replace(self._open_path)
         except OSError as error:
             log.error("gap: cannot write %s (%s)", self._open_path, error)
-
-
-class GapTracker:
-    """One stream's gaps: opened by a loss, closed by the first live frame after it."""
-
-    def __init__(self, stream: str, mark: StreamMark | None, gaps: Gaps) -> None:
-        """`mark` = the last frame of an earlier run, None at the very first start."""
-        self._stream = stream
-        self._gaps = gaps
-        self.is_open = False  # a plain attribute: it is asked with each frame
-        if (earlier := gaps.get(stream)) is not None:
-            self.is_open = True
-            if mark is not None and mark.event_ms < earlier.last_seen_ms:  # a damaged spool: less is known than then
-                gaps.open(stream, mark, earlier.cause)
-        else:
-            self.lost(mark, "down")
-
-    def lost(self, mark: StreamMark | None, cause: str) -> None:
-        """The stream was lost after the frame of `mark`; a gap that is open keeps its beginning.
-
-        It keeps its cause too, but for a silence: whatever came before, how far that reached is told by nothing.
-        """
-        gap = self._gaps.get(self._stream)
-        if gap is None and mark is not None:
-            self.is_open = True
-            self._gaps.open(self._stream, mark, cause)
-        elif gap is not None and cause == SILENCE != gap.cause:
-            self._gaps.open(self._stream, StreamMark(gap.last_seen_ms, gap.last_received_ms), cause)
-
-    def silent_since_ms(self) -> int | None:
-        """The exchange's time of the last frame before a silence that is not over; None = there is none."""
-        gap = self._gaps.get(self._stream)
-        return gap.last_seen_ms if gap is not None and gap.cause == SILENCE else None
-
-    def dismiss(self) -> None:
-        """The loss cost nothing: every code shows the event that was its last one before."""
-        self.is_open = False
-        self._gaps.forget(self._stream)
-
-    def seen(self, event_ms: int, received_ms: int, codes: int) -> bool:
-        """A live (REALTIME) frame came: True when it closes a gap, which is recorded then."""
-        gap = self._gaps.get(self._stream)
-        if gap is None:
-            return False
-        times = (gap.last_seen_ms, event_ms, gap.last_received_ms, received_ms)
-        self._gaps.record(Gap(self._stream, codes, gap.cause, *times))
-        self.dismiss()  # after the line: a kill in between leaves the gap twice, not never
-        return True
 
 
 def _load(path: Path) -> dict[str, OpenGap]:

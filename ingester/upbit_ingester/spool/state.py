@@ -23,6 +23,9 @@ STORED_IDS = 16
 AHEAD_MS = 60_000  # one event moves what is known forward by the time since the last one and no more than this
 
 
+ChangeKind = Literal["seen", "baseline", "gap", "healed"]
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One step of the state, applied to both copies in the same order.
 
@@ -30,7 +33,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     before our time; `gap`: trades of the code since the last known one are missing; `healed`: they are kept now.
     """
 
-    kind: Literal["seen", "baseline", "gap", "healed"]
+    kind: ChangeKind
     stream: str
     code: str
     event_ms: int
@@ -77,8 +80,9 @@ class State(msgspec.Struct):
         mark = self.streams.get(stream)
         if mark is not None:
             mark.event_ms = min(mark.event_ms, since_ms)
-        if stream != "trade":
-            return
+
+    def forget_trades_since(self, since_ms: int) -> None:
+        """The same for the trades of every code: they are fetched again from there."""
         for known in self.trades.values():
             known.gap_from_ms = since_ms if known.gap_from_ms is None else min(known.gap_from_ms, since_ms)
             known.ids.clear()

@@ -1,4 +1,4 @@
-"""The spool's bound of age: tickers and order books that have waited for too long are dropped, trades never are."""
+"""The spool's bound of age: what has waited for too long is dropped, of the streams that may expire."""
 
 import logging
 from collections.abc import Iterable
@@ -11,14 +11,13 @@ from upbit_ingester.streams.stream import changes_of
 
 log = logging.getLogger(__name__)
 
-EXPIRING = ("ticker", "orderbook")  # neither trades nor dead letters, which may be trades
-
 
 class Expiry:
     """Drops whole segments, and says what of which time is missing. Works in the thread that owns the spools."""
 
     def __init__(self, lanes: Iterable[Lane], max_age_s: float, gaps: Gaps, metrics: Metrics) -> None:
-        self._lanes = [lane for lane in lanes if lane.name in EXPIRING]
+        """`lanes`: those of the streams that may expire; never the dead letters, which may be trades."""
+        self._lanes = list(lanes)
         self._max_age_s = max_age_s
         self._gaps = gaps
         self._metrics = metrics

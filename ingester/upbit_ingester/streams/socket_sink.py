@@ -16,17 +16,16 @@ class SocketSink:
         """`name` stands in the log."""
         self._name = name
         self._stream = stream
-        self._continuity = stream.continuity
         self._socket = socket
         self._missing_before: set[str] = set()
 
     def connected(self, codes: tuple[str, ...]) -> None:
         """See Sink."""
-        self._continuity.connected(self._socket, codes)
+        self._stream.connected(self._socket, codes)
 
     def resubscribed(self, codes: tuple[str, ...]) -> None:
         """See Sink."""
-        self._continuity.resubscribed(self._socket, codes)
+        self._stream.resubscribed(self._socket, codes)
 
     def frame(self, connection: str, number: int, data: bytes, received_ns: int) -> bool:
         """See Sink."""
@@ -46,7 +45,7 @@ class SocketSink:
 
     def lost(self, cause: str) -> None:
         """See Sink."""
-        self._continuity.lost(self._socket, cause)
+        self._stream.lost(self._socket, cause)
 
     def is_full(self) -> bool:
         """See Sink."""

@@ -5,9 +5,9 @@ The clock is passed in.
 
 import asyncio
 import logging
-import time
 from collections import deque
-from collections.abc import Callable
+
+from upbit_ingester.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,11 @@ class Pace:
         self._count = count
         self._window_s = window_s
         self._starts: deque[float] = deque(maxlen=count)
-        self._held_until_s = 0.0
+        self._closed_until_s = 0.0
 
     def reserve(self, now_s: float) -> float:
         """Reserve the next start and return how long to wait for it, in seconds."""
-        start = max(now_s, self._held_until_s)
+        start = max(now_s, self._closed_until_s)
         if len(self._starts) == self._count:
             start = max(start, self._starts[0] + self._window_s)
         self._starts.append(start)
@@ -34,30 +34,30 @@ class Pace:
 
     def hold(self, until_s: float) -> None:
         """No start before `until_s`, whatever was reserved; a longer hold stays."""
-        self._held_until_s = max(self._held_until_s, until_s)
+        self._closed_until_s = max(self._closed_until_s, until_s)
 
-    def is_held(self, now_s: float) -> bool:
+    def is_on_hold(self, now_s: float) -> bool:
         """True while no start is allowed."""
-        return now_s < self._held_until_s
+        return now_s < self._closed_until_s
 
 
 class Budgets:
-    """What the exchange grants this address. `clock` in seconds, monotonic."""
+    """What the exchange grants this address."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock) -> None:
+        self._now_s = clock.monotonic_s
         self.connects = Pace(CONNECTS_PER_S, 1.0)
         self.requests = Pace(REQUESTS_PER_S, 1.0)
 
     async def turn(self, pace: Pace) -> None:
         """Return when `pace` lets its next start go."""
-        await asyncio.sleep(pace.reserve(self._clock()))
-        while pace.is_held(self._clock()):  # held while it waited
-            await asyncio.sleep(pace.reserve(self._clock()))
+        await asyncio.sleep(pace.reserve(self._now_s()))
+        while pace.is_on_hold(self._now_s()):  # put on hold while it waited
+            await asyncio.sleep(pace.reserve(self._now_s()))
 
     def refused(self, pace: Pace, status: int, wait_s: float) -> None:
         """An answer asks to stay away: 429 from what it was refused for, 418 from everything (docs/upbit.md#limits)."""
-        until_s = self._clock() + wait_s
+        until_s = self._now_s() + wait_s
         if status != 418:
             pace.hold(until_s)
             return

@@ -69,7 +69,7 @@ class Markets:
     ) -> None:
         """`codes`: of the settings, empty for all. `event_ms`: the exchange's time (ms) as far as its events say it.
 
-        `listed` is told of new codes before they are subscribed to, and when they were not listed yet.
+        `listed` is called with new codes before they are subscribed to, and the time when they were not listed yet.
         """
         self._follows = not codes
         self._client = client
@@ -134,5 +134,5 @@ class Markets:
         self._metrics.markets = len(codes)
         for number in range(len(self._codes)):
             if number:
-                await asyncio.sleep(2 * SNAPSHOT_WAIT_S)  # one socket carries on while the other subscribes anew
+                await asyncio.sleep(2 * SNAPSHOT_WAIT_S)  # one socket carries on while the other subscribes again
             self._codes[number] = codes

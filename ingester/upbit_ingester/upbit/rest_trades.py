@@ -36,17 +36,18 @@ def decode(body: bytes) -> list[RestTrade]:
     return _decoder.decode(body)
 
 
-def websocket_frame(trade: RestTrade) -> bytes:
-    """The frame that the WebSocket would have sent for `trade` (docs/upbit.md#rest-trades).
+def websocket_frame(stream: str, trade: RestTrade) -> bytes:
+    """The frame that the WebSocket would have sent on `stream` for `trade` (docs/upbit.md#rest-trades).
 
     REST signs `change_price`; the WebSocket sends it absolute beside `change`. The best prices are not known here.
     """
     signed = bytes(trade.change_price)
     return (
-        b'{"type":"trade","code":%s,"timestamp":%d,"trade_date":%s,"trade_time":%s,"trade_timestamp":%d,'
+        b'{"type":%s,"code":%s,"timestamp":%d,"trade_date":%s,"trade_time":%s,"trade_timestamp":%d,'
         b'"trade_price":%s,"trade_volume":%s,"ask_bid":%s,"prev_closing_price":%s,"change":"%s","change_price":%s,'
         b'"sequential_id":%d,"stream_type":"REALTIME"}'
     ) % (
+        _text(stream),
         _text(trade.market),
         trade.timestamp,
         _text(trade.trade_date_utc),

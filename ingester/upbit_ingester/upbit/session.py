@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import time
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
@@ -18,10 +17,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from upbit_ingester.backoff import Backoff, stated_wait_s
-from upbit_ingester.spool.gap_log import SILENCE
+from upbit_ingester.clock import Clock
 from upbit_ingester.upbit.budgets import Budgets
 from upbit_ingester.upbit.fast_connection import FastConnection
-from upbit_ingester.upbit.socket import SNAPSHOT_WAIT_S
+from upbit_ingester.upbit.socket import SILENCE, SNAPSHOT_WAIT_S
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +72,7 @@ def subscription(stream: str, codes: tuple[str, ...], ticket: str) -> str:
 
 def cause_of(error: BaseException) -> str:
     """A short name for why a connection ended, from a bounded set (it is a metric's label)."""
+    # From the special to the general: the library's errors are OSErrors or each other's subclasses.
     if isinstance(error, SilenceError):
         return SILENCE
     if isinstance(error, ConnectionClosed):
@@ -112,6 +112,7 @@ class Session:
         backoff: Backoff,
         budgets: Budgets,
         silence_s: float,
+        clock: Clock,
     ) -> None:
         """`name` is the socket's own, in the log and in the id of each of its connections."""
         self._url = url
@@ -124,7 +125,8 @@ class Session:
         self._silence_s = silence_s
         self._last_data_s = 0.0
         self._connections = itertools.count(1)
-        self._run = f"{time.time_ns() // 1_000_000:x}"
+        self._clock = clock
+        self._run = f"{clock.wall_ms():x}"
 
     async def run(self) -> NoReturn:
         """Connect, read, wait, again; without a limit of attempts."""
@@ -220,17 +222,18 @@ class Session:
 
     async def _frames(self, socket: FastConnection, connection: str) -> NoReturn:
         loop = asyncio.get_running_loop()
-        numbers = itertools.count(1)
+        numbers, now_ns = itertools.count(1), self._clock.wall_ns
         fresh = True
 
         def take(data: bytes) -> None:
             nonlocal fresh
-            if self._sink.frame(connection, next(numbers), data, time.time_ns()):
+            if self._sink.frame(connection, next(numbers), data, now_ns()):
                 self._last_data_s = loop.time()
                 if fresh:
                     self._backoff.reset()
                     fresh = False
 
+        # Frames come straight from the parser while we keep up, else through `recv`; `take` sees all of them in order.
         with socket.handing_to(take, self._sink.is_full):
             while True:
                 take(await socket.recv(decode=False))

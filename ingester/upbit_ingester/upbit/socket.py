@@ -1,6 +1,7 @@
 """What is known of one socket of a stream: is it open, what has it brought, does it carry every code?"""
 
 SNAPSHOT_WAIT_S = 10.0
+SILENCE = "silence"  # why a socket is given up that was open and brought nothing, and the cause of such a gap
 STALE_NS = 10 * 10**9  # a socket that was quiet for so long does not count as one that carries the stream
 
 

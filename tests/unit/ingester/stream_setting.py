@@ -5,17 +5,21 @@ import re
 from pathlib import Path
 
 from tests.unit.ingester.sample_frames import ORDERBOOK, TICKER, TRADE_LIVE
-from upbit_ingester.continuity.continuity import Shared
+from upbit_ingester import contract
+from upbit_ingester.clock import Clock
 from upbit_ingester.continuity.refetch import Target
 from upbit_ingester.delivery.pump import Item, Pump
 from upbit_ingester.health.metrics import Metrics
 from upbit_ingester.spool.gap_log import Gaps
 from upbit_ingester.spool.state import State
+from upbit_ingester.streams.shared import Shared
 from upbit_ingester.streams.socket_sink import SocketSink
 from upbit_ingester.streams.stream import StreamSink
 
+STREAMS = contract.load(contract.DEFAULT_PATH).streams
 SAMPLES = {"trade": TRADE_LIVE, "ticker": TICKER, "orderbook": ORDERBOOK}
 DAY_MS = 1_785_369_600_000
+WALL_S = DAY_MS / 1000  # our clock stands here when the monotonic one is 0
 NAMES = {"trade": ("sequential_id", "trade_timestamp"), "ticker": ("timestamp",), "orderbook": ("timestamp",)}
 
 
@@ -47,7 +51,9 @@ class Setting:
         state: State | None = None,
         codes: tuple[str, ...] = ("KRW-BTC",),
         sockets: int = 1,
+        contracted: contract.Stream | None = None,
     ) -> None:
+        """`contracted`: what the contract says of the stream, where it is none of the repository's."""
         self.stream = stream
         self.pump = Inbox()
         self.metrics = Metrics()
@@ -56,11 +62,10 @@ class Setting:
         self.gaps_path = folder / "gaps.jsonl"
         self.codes = codes
         self.now_s = 1000.0
-        gaps = Gaps(folder)
-        shared = Shared(
-            self.pump, self.state, self.metrics, gaps, lambda: self.codes, self.targets.append, lambda: self.now_s
-        )
-        self.stream_sink = StreamSink(stream, shared, sockets)
+        clock = Clock(lambda: self.now_s, lambda: int((WALL_S + self.now_s) * 10**9))
+        gaps = Gaps(folder, clock)
+        shared = Shared(self.pump, self.state, self.metrics, gaps, lambda: self.codes, self.targets.append, clock)
+        self.stream_sink = StreamSink(contracted or STREAMS[stream], shared, sockets)
         self.sinks = [SocketSink(stream, self.stream_sink, socket) for socket in self.stream_sink.sockets]
         self.sink = self.sinks[0]
 
@@ -87,7 +92,11 @@ class Setting:
     def look(self, later_s: float = 0.0) -> None:
         """The look of once a second, `later_s` seconds later."""
         self.now_s += later_s
-        self.stream_sink.continuity.look()
+        self.stream_sink.look()
+
+    def wall_s(self) -> float:
+        """Our time now, in seconds since the epoch."""
+        return WALL_S + self.now_s
 
     def records(self) -> list[bytes]:
         return [item.record.value for item in self.pump.items if item.record is not None]

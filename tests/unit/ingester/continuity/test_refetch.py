@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.unit.ingester.sample_frames import REST_TRADE, TRADE_LIVE
+from upbit_ingester.clock import Clock
 from upbit_ingester.continuity.refetch import MARGIN_MS, PAGE, Refetcher, Target, decide, select
 from upbit_ingester.gate.gate import Accepted, Gate
 from upbit_ingester.health.metrics import Metrics
@@ -236,7 +237,7 @@ def test_and_a_gap_that_begins_before_rests_reach_is_no_healed_one_either(monkey
 
 
 def test_a_rest_trade_becomes_the_websocket_frame_of_the_same_trade() -> None:
-    frame = rest_trades.websocket_frame(rest_trades.decode(b"[" + REST_TRADE + b"]")[0])
+    frame = rest_trades.websocket_frame("trade", rest_trades.decode(b"[" + REST_TRADE + b"]")[0])
     assert b'"trade_price":91361000.00000000,' in frame  # the text of REST, to the last zero
     made = json.loads(frame, parse_float=Decimal, parse_int=Decimal)
     sent = json.loads(TRADE_LIVE, parse_float=Decimal, parse_int=Decimal)
@@ -260,7 +261,7 @@ def test_a_rest_trade_becomes_the_websocket_frame_of_the_same_trade() -> None:
 )
 def test_the_sign_of_change_price_becomes_change(signed: str, change: str, absolute: float) -> None:
     body = REST_TRADE.replace(b"-63000.00000000", signed.encode())
-    made = json.loads(rest_trades.websocket_frame(rest_trades.decode(b"[" + body + b"]")[0]))
+    made = json.loads(rest_trades.websocket_frame("trade", rest_trades.decode(b"[" + body + b"]")[0]))
     assert (made["change"], made["change_price"]) == (change, absolute)
 
 
@@ -286,7 +287,7 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(RestClient, "_request", answer)
 
     async def run() -> float:
-        client = RestClient("http://127.0.0.1:1", Metrics(), Budgets())
+        client = RestClient("http://127.0.0.1:1", Metrics(), Budgets(Clock()))
         loop = asyncio.get_running_loop()
         with pytest.raises(RestError, match=r"GET /a \{\}: 418 blocked"):
             await client.get("/a")

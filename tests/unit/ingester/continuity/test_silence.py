@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import DAY_MS, Setting
+from upbit_ingester.clock import Clock
 from upbit_ingester.continuity.continuity import PROMPT_S, SILENT_LOOKS
 from upbit_ingester.continuity.refetch import Target
 from upbit_ingester.spool.gap_log import Gaps
@@ -129,4 +130,4 @@ def test_a_silence_before_the_first_frame_ever_is_no_gap(tmp_path: Path) -> None
     setting = Setting("trade", tmp_path)
     setting.sink.connected(setting.codes)
     setting.quiet(2 * SILENT_LOOKS)
-    assert Gaps(tmp_path).get("trade") is None
+    assert Gaps(tmp_path, Clock()).get("trade") is None

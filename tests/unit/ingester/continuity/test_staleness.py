@@ -6,18 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import Setting
-from upbit_ingester.continuity.staleness import BOUNDS_S, Staleness
-from upbit_ingester.gate.frames import STREAMS
+from upbit_ingester.continuity.staleness import Staleness
 
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 
 
-def test_each_stream_has_its_bound() -> None:
-    assert BOUNDS_S.keys() == STREAMS.keys()
-
-
 def test_a_code_is_stale_after_its_bound_and_named_once() -> None:
-    books = Staleness("orderbook")
+    books = Staleness(120)
     assert books.look((BTC, ETH), 0) == (0, set())
     books.heard(BTC)
     assert books.look((BTC, ETH), 119) == (0, set())
@@ -29,7 +24,7 @@ def test_a_code_is_stale_after_its_bound_and_named_once() -> None:
 
 
 def test_a_listing_counts_from_when_it_came_and_a_delisting_not_at_all() -> None:
-    books = Staleness("orderbook")
+    books = Staleness(120)
     books.look((BTC,), 0)
     assert books.look((BTC, ETH), 120) == (1, {BTC})
     assert books.look((ETH,), 121) == (0, set())

@@ -1,7 +1,7 @@
 """What the SQL behind Kafka needs of a frame, by another implementation than the gate: json, Decimal, sql/tables.
 
-flink-json (2.0.2) nulls or rounds a number that its column cannot hold, takes a text that is no boolean for false, and
-drops a record that is no JSON object, repeats a name, or holds a number of more than 1,000 characters (Jackson).
+flink-json (2.0.2) nulls or rounds a number that its column cannot hold, takes a text that is not a boolean for false,
+and drops a record that is not a JSON object, repeats a name, or holds a number of more than 1,000 characters (Jackson).
 """
 
 import json
@@ -93,7 +93,7 @@ def _number(text: str) -> Number:
 
 
 def _no_number(text: str) -> None:
-    raise UnfitError(f"{text} is no JSON")
+    raise UnfitError(f"{text} is not JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _judge(stream: str, frame: dict[str, Any]) -> None:
 def _check_code(frame: dict[str, Any]) -> None:
     for name in ("code", "market", "stream_type"):
         if isinstance(frame.get(name), (Number, bool, dict, list)):
-            raise UnfitError(f"{name} is no text")
+            raise UnfitError(f"{name} is not a text")
     code = frame.get("market") if frame.get("code") is None else frame["code"]
     if code is None or not re.fullmatch("[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}", code):
         raise UnfitError("no code of a market")
@@ -140,13 +140,13 @@ def _check(column: Column, value: Any) -> None:
             raise UnfitError(f"{column.name} is missing")
         return
     if column.type == "BOOLEAN" and not isinstance(value, bool):
-        raise UnfitError(f"{column.name} is no boolean")
+        raise UnfitError(f"{column.name} is not a boolean")
     if column.type in ("DECIMAL", "BIGINT") and not isinstance(value, Number):
-        raise UnfitError(f"{column.name} is no number")
+        raise UnfitError(f"{column.name} is not a number")
     if column.type == "DECIMAL" and not fits(value, column.precision, column.scale):
         raise UnfitError(f"{column.name} loses digits")
     if column.type == "BIGINT" and not (re.fullmatch(r"-?\d+", value) and -(2**63) <= int(value) < 2**63):
-        raise UnfitError(f"{column.name} is no BIGINT")
+        raise UnfitError(f"{column.name} is not a BIGINT")
 
 
 def fits(text: str, precision: int, scale: int) -> bool:

@@ -1,4 +1,4 @@
-"""Hunted with frames that nobody wrote by hand: what the gate takes the lake takes whole, and no other frame suffers.
+"""Hunted with random frames: what the gate takes the lake takes whole, and no other frame suffers.
 
 Each block of frames follows from its own seed; a failure names stream, block and frame.
 """
@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.unit.ingester.gate.frame_mutations import BASES, Mutator, joined, members_of
 from tests.unit.ingester.gate.lake_oracle import complaint
-from upbit_ingester.continuity.continuity import Shared
+from upbit_ingester import contract
+from upbit_ingester.clock import Clock
 from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump
 from upbit_ingester.gate.frames import STREAMS
 from upbit_ingester.gate.gate import Accepted, Control, Gate, GateResult, Rejected
@@ -23,6 +24,7 @@ from upbit_ingester.spool.gap_log import Gaps
 from upbit_ingester.spool.log import Spool
 from upbit_ingester.spool.record import Record
 from upbit_ingester.spool.state import State
+from upbit_ingester.streams.shared import Shared
 from upbit_ingester.streams.stream import StreamSink
 
 BLOCK = 1000
@@ -175,10 +177,11 @@ def alternating(stream: str, block: int) -> Iterator[bytes]:
 
 def run_block(stream: str, block: int, folder: Path) -> None:
     pump, metrics, expected = Inbox(), Metrics(), Expected(stream)
-    shared = Shared(pump, State(), metrics, Gaps(folder), lambda: ("KRW-BTC",), lambda _: None)
-    sink = StreamSink(stream, shared)
+    clock, contracted = Clock(), contract.load(contract.DEFAULT_PATH).streams[stream]
+    shared = Shared(pump, State(), metrics, Gaps(folder, clock), lambda: ("KRW-BTC",), lambda _: None, clock)
+    sink = StreamSink(contracted, shared)
     [socket] = sink.sockets
-    sink.continuity.connected(socket, ("KRW-BTC",))
+    sink.connected(socket, ("KRW-BTC",))
     sent = list(alternating(stream, block))
     for number, data in enumerate(sent):
         sink.frame(socket, "c", number, data, 1_787_728_600_000_000_000 + number)

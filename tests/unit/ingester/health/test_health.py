@@ -1,16 +1,10 @@
-"""Alive, ready, gaps and metric names."""
+"""Alive, ready and metric names."""
 
-from pathlib import Path
-
-import msgspec
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from upbit_ingester.health import liveness
 from upbit_ingester.health.liveness import Pulse
 from upbit_ingester.health.metrics import Collector, Metrics, SpoolGauges
-from upbit_ingester.spool.gap_log import Gap, Gaps, GapTracker
-from upbit_ingester.spool.state import StreamMark
 
 
 def test_alive_while_loop_and_pump_move() -> None:
@@ -32,87 +26,6 @@ def test_ready_when_every_stream_brings_data_and_kafka_keeps_up() -> None:
     refused = liveness.ready(both, both, streams, 5.0, refused=True)
     assert not refused.ok
     assert refused.checks["kafka"] == "failed: login refused"
-
-
-def recorded(folder: Path) -> list[Gap]:
-    path = folder / "gaps.jsonl"
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    return [msgspec.json.decode(line, type=Gap) for line in lines]
-
-
-def test_a_gap_reaches_from_the_last_frame_to_the_first_live_one_after_it(tmp_path: Path) -> None:
-    tracker = GapTracker("ticker", None, Gaps(tmp_path))
-    assert not tracker.seen(100, 101, 3)
-    tracker.lost(StreamMark(200, 205), "close_1006")
-    tracker.lost(StreamMark(200, 205), "connect")
-    assert tracker.seen(900, 905, 3)
-    assert not tracker.seen(901, 906, 3)
-    assert recorded(tmp_path) == [Gap("ticker", 3, "close_1006", 200, 900, 205, 905)]
-
-
-def test_the_time_the_process_was_down_is_a_gap_but_not_at_the_very_first_start(tmp_path: Path) -> None:
-    assert not GapTracker("ticker", None, Gaps(tmp_path)).seen(1, 2, 1)
-    assert GapTracker("ticker", StreamMark(10, 11), Gaps(tmp_path)).seen(20, 21, 1)
-    assert [gap.cause for gap in recorded(tmp_path)] == ["down"]
-
-
-def test_an_open_gap_survives_the_process_with_its_cause_and_its_beginning(tmp_path: Path) -> None:
-    GapTracker("ticker", None, Gaps(tmp_path)).lost(StreamMark(200, 205), "close_1006")
-    found = Gaps(tmp_path).get("ticker")
-    assert found is not None
-    assert (found.cause, found.last_seen_ms, found.last_received_ms) == ("close_1006", 200, 205)
-    again = GapTracker("ticker", StreamMark(200, 205), Gaps(tmp_path))
-    assert again.is_open
-    assert again.seen(900, 905, 3)
-    assert recorded(tmp_path) == [Gap("ticker", 3, "close_1006", 200, 900, 205, 905)]
-    assert Gaps(tmp_path).get("ticker") is None
-
-
-def test_what_a_damaged_spool_lost_belongs_to_the_open_gap(tmp_path: Path) -> None:
-    GapTracker("ticker", None, Gaps(tmp_path)).lost(StreamMark(200, 205), "silence")
-    assert GapTracker("ticker", StreamMark(150, 205), Gaps(tmp_path)).seen(900, 905, 3)
-    assert [gap.last_seen_ms for gap in recorded(tmp_path)] == [150]
-
-
-def test_a_loss_that_cost_nothing_leaves_no_trace(tmp_path: Path) -> None:
-    tracker = GapTracker("ticker", None, Gaps(tmp_path))
-    tracker.lost(StreamMark(200, 205), "silence")
-    tracker.dismiss()
-    assert not tracker.seen(900, 905, 3)
-    assert (recorded(tmp_path), Gaps(tmp_path).get("ticker")) == ([], None)
-
-
-def test_the_report_names_open_and_closed_gaps_and_trades_that_are_fetched_again(tmp_path: Path) -> None:
-    gaps = Gaps(tmp_path)
-    assert gaps.report({}) == []
-    closed = GapTracker("ticker", StreamMark(10, 11), gaps)
-    closed.seen(20, 21, 3)
-    GapTracker("orderbook", StreamMark(200, 205), gaps)
-    assert gaps.report({"KRW-BTC": 150}) == [
-        Gap("orderbook", 0, "down", 200, 0, 205, 0),
-        Gap("trade", 1, "refetch", 150, 0, 0, 0, "KRW-BTC"),
-        Gap("ticker", 3, "down", 10, 20, 11, 21),
-    ]
-
-
-def test_the_report_is_the_end_of_a_long_record_and_outlives_a_torn_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gaps = Gaps(tmp_path)
-    for number in range(1, 101):
-        gaps.record(Gap("ticker", 3, "silence", number, number + 1, 1, 1))
-    with (tmp_path / "gaps.jsonl").open("ab") as file:
-        file.write(b'{"stream":"tick')
-    monkeypatch.setattr("upbit_ingester.spool.gap_log.REPORTED_BYTES", 1000)
-    reported = [gap.last_seen_ms for gap in gaps.report({})]
-    assert 3 < len(reported) < 20
-    assert reported == list(range(100 - len(reported) + 1, 101))
-
-
-def test_a_broken_file_of_open_gaps_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / "gaps_open.json").write_bytes(b'{"ticker":')
-    assert GapTracker("ticker", StreamMark(10, 11), Gaps(tmp_path)).seen(20, 21, 1)
-    assert [gap.cause for gap in recorded(tmp_path)] == ["down"]
 
 
 def test_metrics_carry_their_values_by_name() -> None:

@@ -40,6 +40,6 @@ def test_a_traceback_stays_in_its_line() -> None:
     try:
         raise OSError("no space left")
     except OSError as error:
-        found = line("stopped by a defect", error=error)
+        found = line("stopped by an unexpected error (a bug)", error=error)
     assert str(found["exception"]).startswith("Traceback")
     assert str(found["exception"]).endswith("OSError: no space left")

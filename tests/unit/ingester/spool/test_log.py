@@ -188,6 +188,6 @@ def test_a_file_without_one_readable_record_keeps_its_name(tmp_path: Path) -> No
 
 
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "notes.seg").write_bytes(b"mine")
+    (tmp_path / "notes.seg").write_bytes(b"a note")
     assert Spool(tmp_path, Clock()).unacknowledged == 0
-    assert (tmp_path / "notes.seg").read_bytes() == b"mine"
+    assert (tmp_path / "notes.seg").read_bytes() == b"a note"

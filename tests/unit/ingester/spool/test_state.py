@@ -45,6 +45,8 @@ def test_what_does_not_count_as_known_is_fetched_again_from_there() -> None:
     for change in (seen("KRW-BTC", 9, 900), seen("KRW-ETH", 3, 100), Change("gap", "trade", "KRW-ETH", 0)):
         state.apply(change)
     state.forget_since("trade", 500)
+    assert state.trades["KRW-BTC"].ids == [9], "the trades of the codes are another step"
+    state.forget_trades_since(500)
     assert (state.trades["KRW-BTC"].gap_from_ms, state.trades["KRW-BTC"].ids) == (500, [])
     assert state.trades["KRW-ETH"].gap_from_ms == 100
     assert state.streams["trade"].event_ms == 500

@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.unit.ingester.spool.spool_records import Clock, files, record, send_all
-from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, frame
+from tests.unit.ingester.spool.spool_records import Clock as SpoolClock
+from tests.unit.ingester.spool.spool_records import files, record, send_all
+from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, STREAMS, frame
 from upbit_ingester.backoff import Backoff
+from upbit_ingester.clock import Clock
 from upbit_ingester.delivery.producer import Lane
 from upbit_ingester.delivery.pump import DEAD_LETTER
 from upbit_ingester.health.metrics import Metrics
@@ -26,9 +28,10 @@ class Spools:
     """One spool a lane, bounded to an hour."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock, self.metrics, self.gaps = Clock(), Metrics(), folder / "gaps.jsonl"
+        self.clock, self.metrics, self.gaps = SpoolClock(), Metrics(), folder / "gaps.jsonl"
         self.lanes = {name: Lane(name, name, Spool(folder / name, self.clock), Backoff(lambda: 0.0)) for name in LANES}
-        self.expiry = Expiry(self.lanes.values(), HOUR_S, Gaps(folder), self.metrics)
+        expiring = [lane for name, lane in self.lanes.items() if name in STREAMS and STREAMS[name].expires]
+        self.expiry = Expiry(expiring, HOUR_S, Gaps(folder, Clock()), self.metrics)
 
     def append(self, *numbers: int) -> None:
         for name, lane in self.lanes.items():
@@ -83,8 +86,8 @@ def test_what_is_left_is_sent_and_a_late_acknowledgement_changes_nothing(tmp_pat
 
 
 def test_the_age_of_what_an_earlier_run_left_is_that_of_its_file(tmp_path: Path) -> None:
-    Spool(tmp_path, Clock()).append([record(1)])
+    Spool(tmp_path, SpoolClock()).append([record(1)])
     (path,) = tmp_path.glob("*.seg")
     os.utime(path, (50.0, 50.0))
-    assert Spool(tmp_path, Clock(), wall_clock=lambda: 75.0).oldest_s() == 25.0
-    assert Spool(tmp_path, Clock(), wall_clock=lambda: 25.0).oldest_s() == 0.0, "a clock that was put back"
+    assert Spool(tmp_path, SpoolClock(), wall_clock=lambda: 75.0).oldest_s() == 25.0
+    assert Spool(tmp_path, SpoolClock(), wall_clock=lambda: 25.0).oldest_s() == 0.0, "a clock that was put back"

@@ -1,7 +1,6 @@
 """Two sockets of one stream: each event once, and a gap only where neither of them carried it."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def both(stream: str, folder: Path, *codes: str) -> Setting:
     for socket in (A, B):
         setting.sinks[socket].connected(setting.codes)
         for code in setting.codes:
-            setting.snapshot(1, code, time.time(), socket)
+            setting.snapshot(1, code, setting.wall_s(), socket)
     return setting
 
 
@@ -37,7 +36,7 @@ def trades(tmp_path: Path) -> Setting:
 
 def twice(setting: Setting, number: int) -> None:
     for socket in (A, B):
-        setting.frame(number, at_s=time.time(), socket=socket)
+        setting.frame(number, at_s=setting.wall_s(), socket=socket)
 
 
 # -- each event once -------------------------------------------------------------------------------------------------
@@ -110,9 +109,9 @@ def test_a_reconnect_of_one_socket_costs_nothing(setting: Setting) -> None:
         lost, other = number % 2, 1 - number % 2
         setting.sinks[lost].lost("close_1006")
         assert setting.metrics.connected[setting.stream] == 1
-        setting.frame(number, at_s=time.time(), socket=other)
+        setting.frame(number, at_s=setting.wall_s(), socket=other)
         setting.sinks[lost].connected(setting.codes)
-        setting.snapshot(number, at_s=time.time(), socket=lost)
+        setting.snapshot(number, at_s=setting.wall_s(), socket=lost)
     setting.look(PATIENCE_S)
     assert setting.metrics.connected[setting.stream] == 2
     assert (setting.gaps(), setting.targets, setting.metrics.open_gaps[setting.stream]) == ([], [], 0)
@@ -141,7 +140,7 @@ def test_a_live_trade_may_come_first_too(trades: Setting) -> None:
     assert trades.state.trades["KRW-BTC"].gap_from_ms is None
 
 
-def test_a_trade_in_doubt_is_a_gap_to_a_process_that_is_killed_meanwhile(trades: Setting) -> None:
+def test_a_pending_trade_is_a_gap_to_a_process_that_is_killed_meanwhile(trades: Setting) -> None:
     twice(trades, 2)
     trades.reconnect("close_1006", A)
     trades.snapshot(3, socket=A)
@@ -168,7 +167,7 @@ def test_a_survivor_that_was_dead_without_knowing_is_found_out(setting: Setting)
 def test_a_survivor_that_dies_before_it_brings_the_event_is_found_out_at_once(setting: Setting) -> None:
     twice(setting, 2)
     setting.reconnect("close_1006", A)
-    setting.snapshot(5, at_s=time.time(), socket=A)
+    setting.snapshot(5, at_s=setting.wall_s(), socket=A)
     setting.sinks[B].lost("close_1011")
     assert setting.gaps() == ["stale"]
 
@@ -177,12 +176,12 @@ def test_a_quiet_survivor_does_not_carry_the_stream(tmp_path: Path) -> None:
     tickers = Setting("ticker", tmp_path, sockets=2)
     for socket in (A, B):
         tickers.sinks[socket].connected(tickers.codes)
-        tickers.snapshot(1, at_s=time.time() - 60, socket=socket)
-    tickers.frame(2, at_s=time.time() - 60, socket=A)
+        tickers.snapshot(1, at_s=tickers.wall_s() - 60, socket=socket)
+    tickers.frame(2, at_s=tickers.wall_s() - 60, socket=A)
     tickers.sinks[A].lost("close_1006")
     tickers.look()
     assert tickers.metrics.open_gaps["ticker"] == 1
-    tickers.frame(3, at_s=time.time(), socket=B)
+    tickers.frame(3, at_s=tickers.wall_s(), socket=B)
     tickers.look()
     assert (tickers.gaps(), tickers.metrics.open_gaps["ticker"]) == ([], 0), "the survivor was quiet, not dead"
 
@@ -190,12 +189,12 @@ def test_a_quiet_survivor_does_not_carry_the_stream(tmp_path: Path) -> None:
 def test_when_both_are_down_it_is_a_gap_like_any_other(setting: Setting) -> None:
     twice(setting, 2)
     setting.sinks[A].lost("close_1006")
-    setting.frame(3, at_s=time.time(), socket=B)
+    setting.frame(3, at_s=setting.wall_s(), socket=B)
     setting.sinks[B].lost("connect")
     setting.reconnect("connect", A)
-    setting.snapshot(9, at_s=time.time(), socket=A)
+    setting.snapshot(9, at_s=setting.wall_s(), socket=A)
     setting.sinks[B].connected(setting.codes)
-    setting.snapshot(9, at_s=time.time(), socket=B)
+    setting.snapshot(9, at_s=setting.wall_s(), socket=B)
     twice(setting, 10)
     assert setting.gaps() == ["connect"]
     wanted = [Target("KRW-BTC", DAY_MS + 3, 9, DAY_MS + 9)] if setting.stream == "trade" else []
@@ -206,7 +205,7 @@ def test_a_socket_that_has_not_subscribed_to_everything_carries_nothing(tmp_path
     tickers = both("ticker", tmp_path, "KRW-BTC", "KRW-ETH")
     twice(tickers, 2)
     tickers.reconnect("close_1006", B)
-    tickers.snapshot(2, at_s=time.time(), socket=B)
+    tickers.snapshot(2, at_s=tickers.wall_s(), socket=B)
     tickers.sinks[A].lost("close_1006")
     tickers.look()
     assert tickers.metrics.open_gaps["ticker"] == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingester.stream_setting import DAY_MS, SAMPLES, Inbox, Setting, frame
+from upbit_ingester.clock import Clock
 from upbit_ingester.continuity.refetch import MARGIN_MS, Target
 from upbit_ingester.delivery.pump import DEAD_LETTER
 from upbit_ingester.health.metrics import Metrics
@@ -115,7 +116,7 @@ def test_what_one_of_several_connections_shows_as_missed_stays_missed(setting: S
     assert setting.gaps() == ["close_1006"]
 
 
-def test_a_code_without_its_snapshot_leaves_the_gap_in_doubt(tmp_path: Path) -> None:
+def test_a_code_without_its_snapshot_leaves_the_gap_as_one(tmp_path: Path) -> None:
     setting = Setting("ticker", tmp_path, codes=("KRW-BTC", "KRW-ETH"))
     setting.sink.connected(setting.codes)
     setting.frame(1)
@@ -198,7 +199,7 @@ def rest_trade() -> RestTrade:
 
 def test_a_trade_of_rest_is_kept_as_one_of_rest(tmp_path: Path) -> None:
     pump, state = Inbox(), State()
-    RestSink(pump, state, Metrics(), Gaps(tmp_path)).keep(rest_trade())
+    RestSink("trade", pump, state, Metrics(), Gaps(tmp_path, Clock()), Clock()).keep(rest_trade())
     (item,) = pump.items
     assert item.record is not None
     assert dict(item.record.headers)["source"] == b"rest"
@@ -209,7 +210,7 @@ def test_what_rest_does_not_reach_is_recorded_and_not_asked_for_again(tmp_path: 
     pump, state = Inbox(), State()
     for change in (Change("seen", "trade", "KRW-BTC", 100, 0, 1), Change("gap", "trade", "KRW-BTC", 0)):
         state.apply(change)
-    sink = RestSink(pump, state, Metrics(), Gaps(tmp_path))
+    sink = RestSink("trade", pump, state, Metrics(), Gaps(tmp_path, Clock()), Clock())
     sink.unreachable(Target("KRW-BTC", 100, 9, 900), 500)
     line = json.loads((tmp_path / "gaps.jsonl").read_text())
     assert (line["cause"], line["code"], line["last_seen_ms"], line["first_seen_ms"]) == (

@@ -88,7 +88,7 @@ def bounded(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(run())
 
 
-def test_a_listing_is_subscribed_to_and_told_since_when_it_was_not_there() -> None:
+def test_a_listing_is_subscribed_to_and_reported_with_the_time_when_it_was_not_there() -> None:
     following = Following(Exchange((BTC,), (BTC,), (BTC, ETH)))
     following.run(lambda: following.markets.codes() == (BTC, ETH))
     assert following.listed == [((ETH,), 101)]
@@ -131,7 +131,7 @@ def test_codes_that_were_given_are_not_asked_for() -> None:
     assert (following.exchange.asked, following.markets.codes(), following.metrics.markets) == (0, (BTC,), 1)
 
 
-def test_the_sockets_of_a_stream_subscribe_anew_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sockets_of_a_stream_subscribe_again_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markets, "SNAPSHOT_WAIT_S", 0.01)
     following = Following(Exchange((BTC,), (BTC, ETH)), sockets=2)
     seen: list[tuple[int, int]] = []
