@@ -1,4 +1,4 @@
-"""When to try again: full-jitter back-off without a limit, and how long a refusal asks to stay away.
+"""Back-off decides when to try again: full jitter without a limit, and the time that a refusal states.
 
 Chance is passed in.
 """

@@ -30,12 +30,12 @@ class Stream:
 
 
 # What holds where a section does not say it. The three streams of the first contracts differ by these keys alone.
-_ORDINARY: dict[str, Any] = {"sheddable": False, "expires": False, "quiet_after_s": 3600, "refetch": None}
+_USUAL: dict[str, Any] = {"sheddable": False, "expires": False, "quiet_after_s": 3600, "refetch": None}
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "ticker": {**_ORDINARY, "expires": True},
-    "trade": {**_ORDINARY, "refetch": "trades"},
+    "ticker": {**_USUAL, "expires": True},
+    "trade": {**_USUAL, "refetch": "trades"},
     # A book moves whenever a quote does; trades, and tickers which follow them, may pause.
-    "orderbook": {**_ORDINARY, "expires": True, "sheddable": True, "quiet_after_s": 120},
+    "orderbook": {**_USUAL, "expires": True, "sheddable": True, "quiet_after_s": 120},
 }
 
 
@@ -87,7 +87,7 @@ def parse(document: dict[str, Any]) -> Contract:
 
 def _stream(name: str, section: dict[str, Any]) -> Stream:
     prefix = f"streams.{name}."
-    special = {**_DEFAULTS.get(name, _ORDINARY), **section}
+    special = {**_DEFAULTS.get(name, _USUAL), **section}
     return Stream(
         name=name,
         topic=_text(section, "topic", prefix),

@@ -62,7 +62,7 @@ class Service:
         self._metrics = Metrics()
         self._clock = Clock()
         self._trades = settings.contract.trades
-        self._gaps = Gaps(settings.spool_dir, self._clock)
+        self._gaps = Gaps(settings.spool_dir, self._clock.wall_ms)
         state_path = settings.spool_dir / "state.json"
         try:
             kept = states.load(state_path)

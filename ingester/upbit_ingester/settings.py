@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from upbit_ingester import contract
 from upbit_ingester.contract import Contract
-from upbit_ingester.gate.frames import STREAMS
+from upbit_ingester.gate.frames import CODE, STREAMS
 from upbit_ingester.health import logs
 
 MIB = 1024 * 1024
@@ -41,7 +41,7 @@ _KNOWN = (
     "INGESTER_LOG_LEVEL",
     "INGESTER_LOG_FORMAT",
 )
-_CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
+_CODE = re.compile(CODE)
 _BOOTSTRAP = re.compile(r"[^\s:,/]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 _PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")

@@ -1,6 +1,6 @@
-"""Did a stream miss anything? The gaps in it, and the trades that must be fetched again.
+"""Continuity decides whether a stream missed anything: which gaps it has, and which trades must be fetched again.
 
-Decides from what the exchange shows: each subscription repeats every code's last event as SNAPSHOT. Nothing is read
+The evidence is what the exchange shows: each subscription repeats every code's last event as SNAPSHOT. Nothing is read
 here but what is passed in, and nothing is done: each call returns its decisions, and the caller carries them out.
 """
 

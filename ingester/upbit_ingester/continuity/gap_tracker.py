@@ -1,4 +1,4 @@
-"""One stream's gap: when it opens, what its cause is, and what ends it. The gap log stores what is decided here."""
+"""The gap tracker decides when a stream's gap opens, what its cause is, and what ends it; the gap log stores it."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Which codes have gone quiet? An alarm, not a cure: a market without trades is absence, not a gap."""
+"""Staleness names the codes that have gone quiet. An alarm, not a cure: a market without trades is not a gap."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""From the spools into Kafka: an idempotent producer that never gives up and never drops.
+"""Delivery takes the spools' records into Kafka: an idempotent producer that never gives up and never drops.
 
 A record leaves its spool only by an acknowledgement. Whatever else comes back (topic missing, queue purged, fatal
 error) stops that topic's lane, waits until nothing of it is in flight, puts its cursor back to the oldest

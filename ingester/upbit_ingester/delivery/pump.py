@@ -26,7 +26,7 @@ from upbit_ingester.spool.state import Change, State
 log = logging.getLogger(__name__)
 
 INBOX_MAX_BYTES = 24 * 1024 * 1024
-SHED_SHARE = 0.9  # of the spool's bound: from here on order books are dropped so that trades find room
+SHED_SHARE = 0.9  # of the spool's bound: from here on sheddable streams are dropped so that the others find room
 HOUSEKEEPING_S = 1.0
 FULL_POLL_S = 0.05
 
@@ -103,7 +103,7 @@ class Pump(threading.Thread):
             await asyncio.sleep(FULL_POLL_S)
 
     def must_shed(self) -> bool:
-        """True when order books must make room for what cannot be had again."""
+        """True when sheddable streams must make room for what cannot be had again."""
         return self.spool_bytes() >= SHED_SHARE * self._settings.spool_max_bytes
 
     def spool_bytes(self) -> int:

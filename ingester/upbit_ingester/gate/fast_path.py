@@ -1,4 +1,4 @@
-"""The fast path of the gate: is a frame spelled as Upbit spells nearly all of them?
+"""The fast path of the gate recognizes a frame that is spelled as Upbit spells nearly all of them.
 
 True only if the frame certainly fits. False decides nothing: the gate then checks each value. A check of one value
 costs 0.4 µs, and a ticker has thirty: here all values of a kind are checked together.

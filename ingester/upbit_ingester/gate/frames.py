@@ -19,6 +19,8 @@ EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 MICROSECONDS = 1_000_000_000_000_000  # a time above this is in microseconds, as on some order books
 
+CODE = r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}"  # a market's code as a regular expression: KRW-BTC
+
 _INT64_MAX = 2**63 - 1
 
 # (the exchange's time of the event in ms, sequential_id or 0, with the code the stream's key)

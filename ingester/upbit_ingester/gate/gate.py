@@ -1,4 +1,4 @@
-"""The gate: is a frame one that the lake can take whole? Decides only; nothing is changed, nothing is sent.
+"""The gate decides whether the lake can take a frame whole. It changes nothing and sends nothing.
 
 A frame that passes is carried on byte for byte. One that does not fit ends in the dead letters with the reason, so
 that the SQL behind Kafka never meets a value it would round, null or drop in silence (docs/decisions/0022).
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from upbit_ingester.gate.fast_path import FastPath
-from upbit_ingester.gate.frames import STREAMS, ControlFrame, Frame, MisfitError, Rows
+from upbit_ingester.gate.frames import CODE, STREAMS, ControlFrame, Frame, MisfitError, Rows
 from upbit_ingester.gate.numbers import LONGEST_NUMBER, DecimalColumn, usual_pattern
 
 # The topics take the broker's default of 1,048,588 bytes a batch; what is larger goes to the dead letters (9 MiB).
@@ -23,8 +23,8 @@ _LABELS_MAX = 100
 _LABEL_LETTERS = 60
 _MORE_LABELS = "(others)"
 
-_CODE = re.compile(r"[0-9A-Z]{1,20}-[0-9A-Z._]{1,40}")
-_CODE_MEMBER = re.compile(rb'"(?:code|market)"\s*:\s*"([0-9A-Z]{1,20}-[0-9A-Z._]{1,40})"')
+_CODE = re.compile(CODE)
+_CODE_MEMBER = re.compile(rb'"(?:code|market)"\s*:\s*"(%b)"' % CODE.encode())
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

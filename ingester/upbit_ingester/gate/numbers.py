@@ -1,4 +1,4 @@
-"""Does a number, as spelled in JSON, fit a DECIMAL(precision, scale) column without losing a digit?
+"""A DECIMAL(precision, scale) column takes a number, as spelled in JSON, without losing a digit, or says why not.
 
 Judged from the text: a float would round before it is judged. What counts is the value's digits, not the spelling:
 `1.16539E8`, `6E-8` and `103460000.00000000` are all usual, and zeros beyond the scale carry nothing.

@@ -1,15 +1,13 @@
 """/livez, /readyz, /metrics and /gaps, answered by a thread of their own: they speak even when the event loop hangs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-from upbit_ingester.spool.gap_log import Gap
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +28,7 @@ class Endpoints:
         port: int,
         live: Callable[[], Health],
         ready: Callable[[], Health],
-        gaps: Callable[[], list[Gap]],
+        gaps: Callable[[], Sequence[msgspec.Struct]],
         registry: CollectorRegistry,
     ) -> None:
         """Bind at once.

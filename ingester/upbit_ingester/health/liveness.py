@@ -1,4 +1,4 @@
-"""What alive and ready mean, and the watchdog that ends a process whose event loop hangs."""
+"""Liveness says what alive and ready mean; the watchdog ends a process whose event loop hangs."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What makes a file's name survive a power cut."""
+"""A synced directory keeps its files' names through a power cut."""
 
 import os
 from pathlib import Path

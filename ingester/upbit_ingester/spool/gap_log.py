@@ -8,13 +8,12 @@ missing, and these files say so. A process that is killed finds its open gaps ag
 import contextlib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from upbit_ingester.clock import Clock
 from upbit_ingester.spool.state import StreamMark
 
 log = logging.getLogger(__name__)
@@ -68,8 +67,9 @@ class Gaps:
     """Both files. Written without a sync: they must survive the process; after a power cut `state.json` shows the same
     beginning."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, directory: Path, now_ms: Callable[[], int]) -> None:
+        """`now_ms`: our time, ms since the epoch."""
+        self._now_ms = now_ms
         self._closed_path = directory / "gaps.jsonl"
         self._open_path = directory / "gaps_open.json"
         self._open = _load(self._open_path)
@@ -84,7 +84,7 @@ class Gaps:
             self.record(step)
         elif isinstance(step, GapOpened):
             mark = step.mark
-            self._open[stream] = OpenGap(step.cause, mark.event_ms, mark.received_ms, self._clock.wall_ms())
+            self._open[stream] = OpenGap(step.cause, mark.event_ms, mark.received_ms, self._now_ms())
             self._write_open()
         elif self._open.pop(stream, None) is not None:
             self._write_open()

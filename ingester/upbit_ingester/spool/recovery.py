@@ -1,4 +1,4 @@
-"""What a start makes of a segment file that an earlier run left: whole, torn at its end by a kill, or damaged."""
+"""Recovery takes over a segment file of an earlier run: whole, torn at its end by a kill, or damaged."""
 
 import logging
 import os

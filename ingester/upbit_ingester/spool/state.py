@@ -1,4 +1,4 @@
-"""What must survive a restart: the last moment of each stream, and per code the trades that are already kept.
+"""The state survives a restart: the last moment of each stream, and per code the trades that are already kept.
 
 There are two copies: one for decisions (event loop) and one that follows only what stands in the spool (pump) and is
 written to `state.json` each second. After a kill the file may be a second behind in what was seen, which only makes

@@ -1,4 +1,4 @@
-"""The spool's bound of age: what has waited for too long is dropped, of the streams that may expire."""
+"""Expiry drops what has waited in the spool for too long, of the streams that may expire."""
 
 import logging
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Has this frame come already, over the stream's other socket?
+"""Recent frames: what the stream's other socket has brought already.
 
 The rule: a live frame is a repetition when its bytes, all of them, are those of a frame that the stream took a short
 while ago. Equal bytes are one event with one key, (code, sequential_id) or (code, timestamp[, acc_trade_volume]); two

@@ -1,4 +1,4 @@
-"""Where trades fetched by REST go: the same gate, spool and topic as what the socket brings."""
+"""Trades fetched by REST take the same way as those of the socket: gate, spool, topic."""
 
 import itertools
 

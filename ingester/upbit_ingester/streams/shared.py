@@ -1,4 +1,4 @@
-"""What the streams share, and how a decision of continuity is carried out."""
+"""The streams share their surroundings, and carry out in one way what continuity decides."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

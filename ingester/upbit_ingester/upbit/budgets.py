@@ -1,4 +1,4 @@
-"""What the exchange grants this address: starts in a second, and when it has refused, none for a while.
+"""The request budgets hold what the exchange grants this address: starts in a second, none after a refusal.
 
 The clock is passed in.
 """

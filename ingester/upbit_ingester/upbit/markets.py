@@ -1,4 +1,4 @@
-"""Which codes are subscribed to: those of the settings, or all that the exchange lists, and its list is followed."""
+"""Markets gives the codes to subscribe to: those of the settings, or all that the exchange lists, as they change."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""One stream's socket: connect, subscribe, read, and begin again whatever happens.
+"""A session keeps one socket of a stream: it connects, subscribes, reads, and begins again whatever happens.
 
 Upbit acknowledges nothing, closes with 1000 after an error and drops idle sockets without a close frame: every close
 is a failure here, and silence is one too.

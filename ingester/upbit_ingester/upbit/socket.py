@@ -1,4 +1,4 @@
-"""What is known of one socket of a stream: is it open, what has it brought, does it carry every code?"""
+"""A socket of a stream knows whether it is open, what it has brought, and whether it carries every code."""
 
 SNAPSHOT_WAIT_S = 10.0
 SILENCE = "silence"  # why a socket is given up that was open and brought nothing, and the cause of such a gap

@@ -63,7 +63,7 @@ class Setting:
         self.codes = codes
         self.now_s = 1000.0
         clock = Clock(lambda: self.now_s, lambda: int((WALL_S + self.now_s) * 10**9))
-        gaps = Gaps(folder, clock)
+        gaps = Gaps(folder, clock.wall_ms)
         shared = Shared(self.pump, self.state, self.metrics, gaps, lambda: self.codes, self.targets.append, clock)
         self.stream_sink = StreamSink(contracted or STREAMS[stream], shared, sockets)
         self.sinks = [SocketSink(stream, self.stream_sink, socket) for socket in self.stream_sink.sockets]

@@ -15,7 +15,7 @@ class Tracked:
     """The tickers' tracker in a process that has just started, and the log that stores what it decides."""
 
     def __init__(self, folder: Path, mark: StreamMark | None = None) -> None:
-        self.gaps = Gaps(folder, Clock())
+        self.gaps = Gaps(folder, Clock().wall_ms)
         self.tracker = GapTracker("ticker")
         self._store(self.tracker.started(mark, self.gaps.get("ticker")))
 
@@ -59,14 +59,14 @@ def test_the_time_the_process_was_down_is_a_gap_but_not_at_the_very_first_start(
 
 def test_an_open_gap_survives_the_process_with_its_cause_and_its_beginning(tmp_path: Path) -> None:
     Tracked(tmp_path).lost(StreamMark(200, 205), "close_1006")
-    found = Gaps(tmp_path, Clock()).get("ticker")
+    found = Gaps(tmp_path, Clock().wall_ms).get("ticker")
     assert found is not None
     assert (found.cause, found.last_seen_ms, found.last_received_ms) == ("close_1006", 200, 205)
     again = Tracked(tmp_path, StreamMark(200, 205))
     assert again.tracker.is_open
     assert again.seen(900, 905, 3)
     assert recorded(tmp_path) == [Gap("ticker", 3, "close_1006", 200, 900, 205, 905)]
-    assert Gaps(tmp_path, Clock()).get("ticker") is None
+    assert Gaps(tmp_path, Clock().wall_ms).get("ticker") is None
 
 
 def test_what_a_damaged_spool_lost_belongs_to_the_open_gap(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_loss_that_cost_nothing_leaves_no_trace(tmp_path: Path) -> None:
     tracker.lost(StreamMark(200, 205), "silence")
     tracker.dismiss()
     assert not tracker.seen(900, 905, 3)
-    assert (recorded(tmp_path), Gaps(tmp_path, Clock()).get("ticker")) == ([], None)
+    assert (recorded(tmp_path), Gaps(tmp_path, Clock().wall_ms).get("ticker")) == ([], None)
 
 
 def test_a_broken_file_of_open_gaps_is_no_obstacle(tmp_path: Path) -> None:

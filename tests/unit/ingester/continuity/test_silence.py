@@ -130,4 +130,4 @@ def test_a_silence_before_the_first_frame_ever_is_no_gap(tmp_path: Path) -> None
     setting = Setting("trade", tmp_path)
     setting.sink.connected(setting.codes)
     setting.quiet(2 * SILENT_LOOKS)
-    assert Gaps(tmp_path, Clock()).get("trade") is None
+    assert Gaps(tmp_path, Clock().wall_ms).get("trade") is None

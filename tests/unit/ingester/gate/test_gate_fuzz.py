@@ -178,7 +178,7 @@ def alternating(stream: str, block: int) -> Iterator[bytes]:
 def run_block(stream: str, block: int, folder: Path) -> None:
     pump, metrics, expected = Inbox(), Metrics(), Expected(stream)
     clock, contracted = Clock(), contract.load(contract.DEFAULT_PATH).streams[stream]
-    shared = Shared(pump, State(), metrics, Gaps(folder, clock), lambda: ("KRW-BTC",), lambda _: None, clock)
+    shared = Shared(pump, State(), metrics, Gaps(folder, clock.wall_ms), lambda: ("KRW-BTC",), lambda _: None, clock)
     sink = StreamSink(contracted, shared)
     [socket] = sink.sockets
     sink.connected(socket, ("KRW-BTC",))

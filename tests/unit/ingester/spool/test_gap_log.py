@@ -10,7 +10,7 @@ from upbit_ingester.spool.state import StreamMark
 
 
 def test_the_report_names_open_and_closed_gaps_and_trades_that_are_fetched_again(tmp_path: Path) -> None:
-    gaps = Gaps(tmp_path, Clock())
+    gaps = Gaps(tmp_path, Clock().wall_ms)
     assert gaps.report([]) == []
     closed, fetched = Gap("ticker", 3, "down", 10, 20, 11, 21), Gap("trade", 1, "refetch", 150, 0, 0, 0, "KRW-BTC")
     for step in (GapOpened(StreamMark(10, 11), "down"), closed, GapOver()):
@@ -22,7 +22,7 @@ def test_the_report_names_open_and_closed_gaps_and_trades_that_are_fetched_again
 def test_the_report_is_the_end_of_a_long_record_and_outlives_a_torn_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gaps = Gaps(tmp_path, Clock())
+    gaps = Gaps(tmp_path, Clock().wall_ms)
     for number in range(1, 101):
         gaps.record(Gap("ticker", 3, "silence", number, number + 1, 1, 1))
     with (tmp_path / "gaps.jsonl").open("ab") as file:
@@ -34,8 +34,8 @@ def test_the_report_is_the_end_of_a_long_record_and_outlives_a_torn_line(
 
 
 def test_a_gap_says_by_our_clock_when_it_was_opened(tmp_path: Path) -> None:
-    gaps = Gaps(tmp_path, Clock(wall_ns=lambda: 7_000_000))
+    gaps = Gaps(tmp_path, Clock(wall_ns=lambda: 7_000_000).wall_ms)
     gaps.store("ticker", GapOpened(StreamMark(10, 11), "down"))
-    found = Gaps(tmp_path, Clock()).get("ticker")
+    found = Gaps(tmp_path, Clock().wall_ms).get("ticker")
     assert found is not None
     assert found.opened_ms == 7

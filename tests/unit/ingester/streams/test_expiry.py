@@ -31,7 +31,7 @@ class Spools:
         self.clock, self.metrics, self.gaps = SpoolClock(), Metrics(), folder / "gaps.jsonl"
         self.lanes = {name: Lane(name, name, Spool(folder / name, self.clock), Backoff(lambda: 0.0)) for name in LANES}
         expiring = [lane for name, lane in self.lanes.items() if name in STREAMS and STREAMS[name].expires]
-        self.expiry = Expiry(expiring, HOUR_S, Gaps(folder, Clock()), self.metrics)
+        self.expiry = Expiry(expiring, HOUR_S, Gaps(folder, Clock().wall_ms), self.metrics)
 
     def append(self, *numbers: int) -> None:
         for name, lane in self.lanes.items():

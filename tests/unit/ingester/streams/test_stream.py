@@ -199,7 +199,7 @@ def rest_trade() -> RestTrade:
 
 def test_a_trade_of_rest_is_kept_as_one_of_rest(tmp_path: Path) -> None:
     pump, state = Inbox(), State()
-    RestSink("trade", pump, state, Metrics(), Gaps(tmp_path, Clock()), Clock()).keep(rest_trade())
+    RestSink("trade", pump, state, Metrics(), Gaps(tmp_path, Clock().wall_ms), Clock()).keep(rest_trade())
     (item,) = pump.items
     assert item.record is not None
     assert dict(item.record.headers)["source"] == b"rest"
@@ -210,7 +210,7 @@ def test_what_rest_does_not_reach_is_recorded_and_not_asked_for_again(tmp_path: 
     pump, state = Inbox(), State()
     for change in (Change("seen", "trade", "KRW-BTC", 100, 0, 1), Change("gap", "trade", "KRW-BTC", 0)):
         state.apply(change)
-    sink = RestSink("trade", pump, state, Metrics(), Gaps(tmp_path, Clock()), Clock())
+    sink = RestSink("trade", pump, state, Metrics(), Gaps(tmp_path, Clock().wall_ms), Clock())
     sink.unreachable(Target("KRW-BTC", 100, 9, 900), 500)
     line = json.loads((tmp_path / "gaps.jsonl").read_text())
     assert (line["cause"], line["code"], line["last_seen_ms"], line["first_seen_ms"]) == (
