@@ -54,6 +54,18 @@ def test_the_ingester_reads_the_contract_of_8afb9c2(tmp_path: Path) -> None:
     assert ingester(FIRST, tmp_path) == ingester(TODAY, tmp_path)
 
 
+@pytest.mark.parametrize("path", [FIRST, TODAY])
+def test_ingester_and_control_plane_agree_on_what_is_special_about_a_stream(path: Path, tmp_path: Path) -> None:
+    read_by_both = {
+        name: (stream.topic, stream.sheddable, stream.expires, stream.quiet_after_s, stream.refetch == "trades")
+        for name, stream in parse_contract(read(path)).streams.items()
+    }
+    assert read_by_both == {
+        name: (stream.topic, stream.sheddable, stream.expires, stream.quiet_after_s, stream.refetch)
+        for name, stream in ingester(path, tmp_path).contract.streams.items()
+    }
+
+
 def test_the_runner_reads_the_contract_of_8afb9c2() -> None:
     for of in (local_contract.read_streams, local_contract.read_buckets, local_contract.read_jobs):
         assert of(FIRST) == of(TODAY)
