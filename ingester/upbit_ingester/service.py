@@ -8,7 +8,6 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -18,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from upbit_ingester.backoff import Backoff
 from upbit_ingester.clock import Clock
 from upbit_ingester.continuity.refetch import Refetcher, Target
-from upbit_ingester.contract import Stream
 from upbit_ingester.delivery.producer import Delivery, Lane, producer_settings
 from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump, PumpSettings, keep
 from upbit_ingester.health import liveness
@@ -31,10 +29,11 @@ from upbit_ingester.spool.gap_log import Gap, Gaps
 from upbit_ingester.spool.log import Spool
 from upbit_ingester.spool.state import Change, State
 from upbit_ingester.streams.expiry import Expiry
+from upbit_ingester.streams.left_over import take_over
 from upbit_ingester.streams.rest_sink import RestSink
 from upbit_ingester.streams.shared import Shared
 from upbit_ingester.streams.socket_sink import SocketSink
-from upbit_ingester.streams.stream import StreamSink, changes_of
+from upbit_ingester.streams.stream import StreamSink
 from upbit_ingester.upbit.budgets import Budgets
 from upbit_ingester.upbit.markets import Markets
 from upbit_ingester.upbit.rest import RestClient
@@ -45,7 +44,6 @@ log = logging.getLogger(__name__)
 DRAIN_S = 20.0  # with the sockets' close below the 25 s that a supervisor waits
 EXIT_OK = 0
 EXIT_UNDELIVERED = 1
-DAMAGE_REACH_MS = 600_000  # how long before the oldest readable record what a damaged segment lost may have come
 
 
 class Service:
@@ -67,7 +65,7 @@ class Service:
         try:
             kept = states.load(state_path)
             lanes = self._lanes()
-            self._replay(lanes, kept, state_path)
+            take_over(lanes.values(), settings.contract.streams, kept, state_path, self._metrics)
         except OSError as error:
             raise SettingsError(f"INGESTER_SPOOL_DIR: cannot read or write the spool ({error})") from None
         self._state = msgspec.json.decode(msgspec.json.encode(kept), type=State)
@@ -98,20 +96,6 @@ class Service:
     def _expiry(self, lanes: dict[str, Lane]) -> Expiry:
         expiring = [lanes[name] for name, stream in self._settings.contract.streams.items() if stream.expires]
         return Expiry(expiring, self._settings.spool_max_age_s, self._gaps, self._metrics)
-
-    def _replay(self, lanes: dict[str, Lane], kept: State, state_path: Path) -> None:
-        """Count what an earlier run left, and note it as kept: the state file may be older than the spool."""
-        for lane in lanes.values():
-            self._metrics.replayed += lane.spool.unacknowledged
-            self._metrics.spool_torn_tails += lane.spool.torn_tails
-            self._metrics.spool_damaged += lane.spool.damaged
-            if stream := self._settings.contract.streams.get(lane.name):
-                _note_left_over(stream, lane, kept)
-        if self._metrics.replayed:
-            log.warning("spool: %d records of an earlier run are sent first", self._metrics.replayed)
-        if self._metrics.spool_damaged:
-            # The next start finds no damage any more: what does not count as known must be written now.
-            states.save(kept, state_path)
 
     def _delivery(self, lanes: list[Lane], refuse: Callable[[Any, str], bool]) -> Delivery:
         def make(on_error: Callable[[KafkaError], None]) -> Producer:
@@ -263,17 +247,6 @@ async def _look(sinks: list[StreamSink]) -> NoReturn:
         await asyncio.sleep(1.0)
         for sink in sinks:
             sink.look()
-
-
-def _note_left_over(stream: Stream, lane: Lane, kept: State) -> None:
-    times_ms = [lane_mark.event_ms] if (lane_mark := kept.streams.get(lane.name)) else []
-    for change in changes_of(lane.name, lane.spool.left_over()):
-        kept.apply(change)
-        times_ms.append(change.event_ms)
-    if lane.spool.damaged and times_ms:
-        kept.forget_since(lane.name, min(times_ms) - DAMAGE_REACH_MS)
-        if stream.refetch:
-            kept.forget_trades_since(min(times_ms) - DAMAGE_REACH_MS)
 
 
 def _lock(settings: Settings) -> int:

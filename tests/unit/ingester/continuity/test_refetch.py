@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 import msgspec
@@ -277,17 +279,21 @@ def test_429_is_retried_slower_each_time_418_never() -> None:
     assert retry_wait_s(Answer(0, b"ConnectionError"), 0) == 0.5
 
 
-def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_418_stops_all_calls_for_the_stated_time() -> None:
     asked: list[str] = []
 
-    def answer(client: RestClient, path: str, parameters: dict[str, str | int]) -> Answer:
-        asked.append(path)
-        return Answer(418, b"blocked", wait_s=0.4) if len(asked) == 1 else Answer(200, b"[]")
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            status, body = (418, b"blocked") if len(asked) == 1 else (200, b"[]")
+            self.send_response(status)
+            self.send_header("Retry-After", "1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
-    monkeypatch.setattr(RestClient, "_request", answer)
-
-    async def run() -> float:
-        client = RestClient("http://127.0.0.1:1", Metrics(), Budgets(Clock()))
+    async def run(port: int) -> float:
+        client = RestClient(f"http://127.0.0.1:{port}", Metrics(), Budgets(Clock()))
         loop = asyncio.get_running_loop()
         with pytest.raises(RestError, match=r"GET /a \{\}: 418 blocked"):
             await client.get("/a")
@@ -296,7 +302,11 @@ def test_418_stops_all_calls_for_the_stated_time(monkeypatch: pytest.MonkeyPatch
         client.close()
         return loop.time() - began
 
-    assert asyncio.run(run()) >= 0.35
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        waited_s = asyncio.run(run(server.server_port))
+        server.shutdown()
+    assert waited_s >= 0.9
     assert asked == ["/a", "/b"]
 
 
