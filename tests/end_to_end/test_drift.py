@@ -11,13 +11,13 @@ from local.commands.status import end_offsets
 from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
 from tests.harness.home import Home
 from tests.harness.waiting import until
-from tests.integration.control_plane import engines_of, set_topic_config
+from tests.integration.control_plane import engines_of
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import lake_session
+from upbit_lake.engines.kafka.admin import topic_ids
 from upbit_lake.jobs.facts import live_jobs
 from upbit_lake.jobs.stop import cancel_all
-from upbit_lake.reconcile.topics import topic_ids
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 
@@ -45,7 +45,7 @@ def engines(pipeline: Home) -> Iterator[Engines]:
 
 def test_settings_and_jobs(pipeline: Home, engines: Engines) -> None:
     contract, settings = engines.contract, engines.settings
-    set_topic_config(engines.kafka, "upbit-ticker", "retention.ms", "3600000")
+    engines.kafka.set_topic_config("upbit-ticker", {"retention.ms": "3600000"})
     with lake_session(engines.gateway, contract, settings, "drift") as session:
         session.run("ALTER TABLE lake.upbit.orderbook SET ('snapshot.time-retained' = '1 h')")
     [cancelled] = live_jobs(engines, contract.jobs["trade"])

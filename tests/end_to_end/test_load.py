@@ -26,7 +26,7 @@ from tests.harness.home import Home
 from tests.harness.waiting import until
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
-from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.lake.reader import ProcessReader
 
 pytestmark = [pytest.mark.engines, pytest.mark.nightly]
 
@@ -140,7 +140,7 @@ def latencies_s(setting: Setting, began_ms: int, ended_ms: int) -> dict[str, lis
 
     Of the events in [began_ms, ended_ms).
     """
-    reader = LakeReader.connect(load_contract(), Settings.from_environment(setting.service_environment))
+    reader = ProcessReader.connect(load_contract(), Settings.from_environment(setting.service_environment))
     found = {}
     for table, column in (("trade", "trade_timestamp"), ("ticker", "timestamp"), ("orderbook", "timestamp")):
         snapshots = sorted(

@@ -9,17 +9,19 @@ from confluent_kafka.admin import AdminClient
 from tests.harness.home import Home
 from tests.harness.waiting import until
 from upbit_lake.contract.model import Contract
-from upbit_lake.reconcile.access import found_rights, grant, wanted_rights
+from upbit_lake.engines.kafka.admin import ConfluentAdmin
+from upbit_lake.reconcile.access import wanted_rights
 
 
 def grant_rights(home: Home, contract: Contract) -> None:
     """What `up` does for the repository's contract. A broker learns of a right a moment after it was granted."""
     wanted, login = wanted_rights(contract), home.setting.kafka_client()
-    grant(home.kafka_admin, wanted)
+    ConfluentAdmin(home.kafka_admin).grant(wanted)
 
     def knows(server: str) -> bool:
         # A new client asks the broker that it was given, for it knows no other yet.
-        return wanted <= found_rights(AdminClient({**login, "bootstrap.servers": server, "log_level": 0}))
+        client = AdminClient({**login, "bootstrap.servers": server, "log_level": 0})
+        return wanted <= ConfluentAdmin(client).rights()
 
     for server in login["bootstrap.servers"].split(","):
         until(f"{server} knows the rights", partial(knows, server), 30, 0.2)

@@ -7,13 +7,12 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 
 from local.home.places import REPOSITORY
 from tests.harness.home import Home
@@ -21,9 +20,8 @@ from tests.integration.access import grant_rights
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
+from upbit_lake.engines import engines
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.flink.gateway import FlinkGateway
-from upbit_lake.engines.flink.jobmanager import FlinkRest
 from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.state.schema import open_database
 
@@ -48,44 +46,37 @@ def engines_of(home: Home, contract: Contract) -> Engines:
     """The clients that a DAG task would get, on `contract`."""
     grant_rights(home, contract)
     settings = Settings.from_environment(home.task_environment)
-    return Engines(
-        contract=contract,
-        settings=settings,
-        gateway=FlinkGateway(settings.flink_gateway_url),
-        flink=FlinkRest(settings.flink_rest_url),
-        kafka=_kafka(settings),
-        s3=boto3.client(
-            "s3",
-            endpoint_url=settings.s3_endpoint,
-            aws_access_key_id=settings.s3_access_key,
-            aws_secret_access_key=settings.s3_secret_key,
-            region_name=settings.s3_region,
-        ),
-        db=open_database(home.task_environment["AIRFLOW_CONN_PIPELINE_DB"]),
+    db = open_database(home.task_environment["AIRFLOW_CONN_PIPELINE_DB"])
+    return engines.connect(contract, settings, kafka_client(settings), s3_client(settings), db)
+
+
+def fresh_clients(old: Engines, contract: Contract) -> Engines:
+    """The same engines on another contract, with clients that have cached nothing."""
+    settings = old.settings
+    return engines.connect(contract, settings, kafka_client(settings), s3_client(settings), old.db)
+
+
+def s3_client(settings: Settings) -> Any:
+    """A boto3 client with the control plane's key."""
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint,
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=settings.s3_secret_key,
+        region_name=settings.s3_region,
     )
 
 
-def fresh_clients(engines: Engines, contract: Contract) -> Engines:
-    """The same engines on another contract, with a Kafka client that has cached nothing."""
-    return replace(engines, contract=contract, kafka=_kafka(engines.settings))
-
-
-def _kafka(settings: Settings) -> AdminClient:
+def kafka_client(settings: Settings) -> AdminClient:
+    """An admin client with the control plane's login."""
     # Brokers that a test has stopped would fill its output, line by line.
     return AdminClient({**settings.kafka.client, "log_level": 0})
 
 
-def set_topic_config(kafka: AdminClient, topic: str, key: str, value: str) -> None:
-    """Change one setting of a topic behind the contract's back."""
-    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-    changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    kafka.incremental_alter_configs([changed])[changed].result()
-
-
-def rows(engines: Engines, query: str) -> list[dict[str, Any]]:
+def rows(plane: Engines, query: str) -> list[dict[str, Any]]:
     """The rows of a batch query; `{db}` in it is the lake's database."""
-    contract = engines.contract
-    with lake_session(engines.gateway, contract, engines.settings, "test query", BATCH) as session:
+    contract = plane.contract
+    with lake_session(plane.gateway, contract, plane.settings, "test query", BATCH) as session:
         return session.run(query.format(db=f"{contract.lake.catalog}.{contract.lake.database}")).dicts()
 
 

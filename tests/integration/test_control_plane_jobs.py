@@ -15,17 +15,26 @@ import requests
 
 from tests.harness.home import Home
 from tests.harness.waiting import until
-from tests.integration.control_plane import Sender, copied_contract, engines_of, fresh_clients, now_ms, rows, trade
+from tests.integration.control_plane import (
+    Sender,
+    copied_contract,
+    engines_of,
+    fresh_clients,
+    now_ms,
+    rows,
+    s3_client,
+    trade,
+)
 from tests.twins.clock import HandClock
 from upbit_lake.contract.model import Job
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import STREAMING, lake_session
 from upbit_lake.engines.lake.files import latest_snapshot
+from upbit_lake.engines.s3 import bucket_and_prefix
 from upbit_lake.jobs import start
 from upbit_lake.jobs.facts import gather, live_jobs, remembered_runs
 from upbit_lake.jobs.identity import streams_of
 from upbit_lake.jobs.replay_point import replay_from_ms
-from upbit_lake.jobs.restore_points import bucket_and_prefix, list_objects
 from upbit_lake.jobs.stop import cancel_all
 from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.jobs import reconcile_job
@@ -251,13 +260,13 @@ def occupied(engines: Engines) -> Iterator[str]:
 
 
 def delete_restore_points(plane: Plane) -> None:
-    checkpoints, s3 = plane.engines.contract.checkpoints, plane.engines.s3
+    checkpoints, client = plane.engines.contract.checkpoints, s3_client(plane.engines.settings)
     ids = {run.job_id for run in remembered_runs(plane.engines, plane.job)}
     for url in (checkpoints.directory, checkpoints.savepoint_directory):
         bucket, prefix = bucket_and_prefix(url)
-        for item in list(list_objects(s3, bucket, prefix)):
+        for item in list(plane.engines.s3.objects(bucket, prefix)):
             if any(jid in item.key or f"savepoint-{jid[:6]}" in item.key for jid in ids):
-                s3.delete_object(Bucket=bucket, Key=item.key)
+                client.delete_object(Bucket=bucket, Key=item.key)
 
 
 def test_a_job_that_runs_twice_keeps_its_oldest_run(plane: Plane) -> None:

@@ -12,15 +12,16 @@ import pytest
 from tests.harness.home import Home
 from tests.harness.waiting import until
 from tests.integration.access import grant_rights
-from tests.integration.control_plane import copied_contract, engines_of, set_topic_config
+from tests.integration.control_plane import copied_contract, engines_of
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import GatewayError, GatewayTimeoutError
 from upbit_lake.engines.flink.session import BATCH, lake_session
+from upbit_lake.engines.kafka.admin import topic_ids
 from upbit_lake.engines.postgres import connect
 from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
-from upbit_lake.reconcile.topics import describe_topics, reconcile_topics, topic_ids
+from upbit_lake.reconcile.topics import reconcile_topics
 from upbit_lake.state import alarms, leases
 
 pytestmark = pytest.mark.engines
@@ -43,14 +44,14 @@ def test_topics_are_created_kept_and_repaired(plane: Engines) -> None:
     assert set(reconcile_topics(plane.kafka, wanted).values()) == {UNCHANGED}
 
     name = f"{NAME}-trade"
-    set_topic_config(plane.kafka, name, "retention.ms", "5")
+    plane.kafka.set_topic_config(name, {"retention.ms": "5"})
     assert str(reconcile_topics(plane.kafka, wanted, repair=False)[name]).startswith("drift: retention.ms was 5")
     outcome = reconcile_topics(plane.kafka, wanted)
     assert str(outcome[name]) == "repaired: retention.ms was 5, the contract says 259200000"
     assert {key for key, value in outcome.items() if value == UNCHANGED} == set(plane.contract.topics) - {name}
 
     def repaired() -> bool:
-        return describe_topics(plane.kafka, [name])[name].config["retention.ms"] == "259200000"
+        return plane.kafka.topics([name])[name].config["retention.ms"] == "259200000"
 
     until("every broker knows the setting", repaired, 30, 0.2)
 
@@ -63,7 +64,7 @@ def test_partitions_grow_only_when_allowed(plane: Engines, engines: Home) -> Non
     reconcile_topics(plane.kafka, [topic])
     more = replace(topic, partitions=3)
     assert "allow growing" in reconcile_topics(plane.kafka, [more])[name].drift[0]
-    assert describe_topics(plane.kafka, [name])[name].partitions == 1
+    assert plane.kafka.topics([name])[name].partitions == 1
     assert str(reconcile_topics(plane.kafka, [more], grow=True)[name]).startswith("repaired: 1 partitions")
     assert reconcile_topics(plane.kafka, [more])[name] == UNCHANGED
 

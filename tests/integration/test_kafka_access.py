@@ -26,14 +26,13 @@ from tests.integration.ingester_setup import Setup
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
-from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters
-from upbit_lake.engines.kafka.offsets import group_of, read_topic
-from upbit_lake.engines.kafka.records import TopicReader
-from upbit_lake.reconcile.access import AccessError, access_drift, found_rights, grant, make_users, wanted_rights
+from upbit_lake.engines.kafka.admin import AccessError, ConfluentAdmin
+from upbit_lake.engines.kafka.dead_letters import DeadLetterTopic
+from upbit_lake.engines.kafka.offsets import ConfluentOffsets, group_of
+from upbit_lake.engines.kafka.records import KafkaRecord, Range, TopicReader
+from upbit_lake.reconcile.access import access_drift, wanted_rights
 from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.topics import reconcile_topics
-from upbit_lake.verify.coverage import Range
-from upbit_lake.verify.expected import Record
 
 pytestmark = pytest.mark.engines
 SOURCE = ("--codes", "20", "--rate", "300")
@@ -43,7 +42,7 @@ SOURCE = ("--codes", "20", "--rate", "300")
 def contract(kafka: Home) -> Contract:
     """The repository's, with its topics made by the control plane's own principal."""
     contract = load_contract()
-    admin = AdminClient(login(kafka, "airflow"))
+    admin = ConfluentAdmin(AdminClient(login(kafka, "airflow")))
     assert set(reconcile_topics(admin, contract.topics.values()).values()) <= {CREATED, UNCHANGED}
     return contract
 
@@ -152,29 +151,27 @@ def test_the_control_plane_reads_and_sends_dead_letters_and_grants_itself_nothin
     assert read_one(airflow, "upbit-orderbook") == b"{}"
     assert write_one(airflow, "upbit-orderbook") == KafkaError.TOPIC_AUTHORIZATION_FAILED
     with pytest.raises(AccessError, match="not for this login"):
-        grant(AdminClient(airflow), wanted_rights(contract))
+        ConfluentAdmin(AdminClient(airflow)).grant(wanted_rights(contract))
     with pytest.raises(AccessError, match="not for this login"):
-        make_users(AdminClient(airflow), {"airflow": "mine"})
+        ConfluentAdmin(AdminClient(airflow)).set_passwords({"airflow": "stolen"})
 
 
 def test_the_control_planes_own_reading_and_writing_works(kafka: Home, contract: Contract) -> None:
     """What the coverage audit does; its topics, jobs and hours have tests of their own, with the same login."""
     settings = Settings.from_environment(kafka.task_environment)
-    record = Record("upbit-trade", 0, 7, 1, b"KRW-BTC", b"{", {})
-    send_dead_letters(settings.kafka, "upbit-dead-letter", [(record, "broken")])
+    record = KafkaRecord("upbit-trade", 0, 7, 1, b"KRW-BTC", b"{", {})
+    DeadLetterTopic(settings.kafka, contract.topics["upbit-dead-letter"]).send([(record, "broken")])
     with TopicReader(settings.kafka) as reader:
         ranges = reader.ranges("upbit-dead-letter")
-    wanted = [Range(partition, kept.low, kept.high) for partition, kept in ranges.items() if kept.high > kept.low]
-    assert b"{" in [found.value for found in read_records(settings.kafka, "upbit-dead-letter", wanted)]
-    assert read_topic(AdminClient(login(kafka, "airflow")), "upbit-trade", group_of("trade")).partitions.keys() == {
-        0,
-        1,
-        2,
-    }
+        wanted = [Range(partition, kept.low, kept.high) for partition, kept in ranges.items() if kept.high > kept.low]
+        assert b"{" in [found.value for found in reader.read("upbit-dead-letter", wanted)]
+    offsets = ConfluentOffsets(AdminClient(login(kafka, "airflow"))).read("upbit-trade", group_of("trade"))
+    assert offsets.partitions.keys() == {0, 1, 2}
 
 
 def test_rights_that_differ_are_named_by_the_control_plane_and_repaired_by_up(kafka: Home, contract: Contract) -> None:
-    admin, airflow = kafka.kafka_admin, AdminClient(login(kafka, "airflow"))
+    client = kafka.kafka_admin
+    admin, airflow = ConfluentAdmin(client), ConfluentAdmin(AdminClient(login(kafka, "airflow")))
     settings = Settings.from_environment(kafka.task_environment)
     kafka.up_only("kafka")
     whole = {UNCHANGED}
@@ -182,8 +179,8 @@ def test_rights_that_differ_are_named_by_the_control_plane_and_repaired_by_up(ka
     assert "Kafka:" not in kafka.run("up", "--source", "exchange", "--only", "kafka").stdout
 
     reading = replace(contract.access["ingester"], topics=frozenset({"read"}))
-    grant(admin, wanted_rights(replace(contract, access={"ingester": reading})))
-    for gone in admin.delete_acls([only_right("ingester", "WRITE", "upbit-ticker")]).values():
+    admin.grant(wanted_rights(replace(contract, access={"ingester": reading})))
+    for gone in client.delete_acls([only_right("ingester", "WRITE", "upbit-ticker")]).values():
         gone.result()
     differs = (
         "may not write topic upbit-ticker, may read topic upbit-dead-letter, may read topic upbit-orderbook, "
@@ -194,7 +191,7 @@ def test_rights_that_differ_are_named_by_the_control_plane_and_repaired_by_up(ka
     until("every broker knows", lambda: access_drift(airflow, contract, settings.kafka) == drift, 20, 0.2)
     said = kafka.run("up", "--source", "exchange", "--only", "kafka").stdout
     assert f"  Kafka: access of ingester repaired: {differs}\n" in said
-    until("the rights are as before", lambda: found_rights(admin) == wanted_rights(contract), 20, 0.2)
+    until("the rights are as before", lambda: admin.rights() == wanted_rights(contract), 20, 0.2)
 
 
 def only_right(principal: str, operation: str, topic: str) -> AclBindingFilter:
@@ -225,7 +222,7 @@ def test_a_password_that_changed_meanwhile_needs_no_restart_of_kafka(setup: Setu
     """What `up` does with a new password in credentials.json; connections that are open stay."""
     setup.start_ingester()
     until("frames are acknowledged", lambda: setup.metric("acknowledged_total", "trade") > 50, 60, 0.5)
-    make_users(setup.home.kafka_admin, {"ingester": "rotated"})
+    ConfluentAdmin(setup.home.kafka_admin).set_passwords({"ingester": "rotated"})
     try:
         before = setup.metric("acknowledged_total", "trade")
         until("frames go on", lambda: setup.metric("acknowledged_total", "trade") > before + 50, 60, 0.5)
@@ -234,4 +231,6 @@ def test_a_password_that_changed_meanwhile_needs_no_restart_of_kafka(setup: Setu
         setup.let_pass(5)
         assert_heals(setup)
     finally:
-        make_users(setup.home.kafka_admin, {"ingester": setup.home.setting.kafka_password("ingester")})
+        ConfluentAdmin(setup.home.kafka_admin).set_passwords(
+            {"ingester": setup.home.setting.kafka_password("ingester")}
+        )

@@ -25,7 +25,8 @@ from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.progress import read_lake
 from upbit_lake.jobs.facts import live_jobs
 from upbit_lake.jobs.stop import cancel_all
-from upbit_lake.maintain.compaction import Closing, Maintenance, plan_closing
+from upbit_lake.maintain.compaction import close_hours
+from upbit_lake.maintain.plan import Closing, plan_closing
 from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.jobs import reconcile_job
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
@@ -52,13 +53,12 @@ class Lake:
     """A lake with two whole hours and the beginning of a third. `sent`: (code, id) → trade."""
 
     engines: Engines
-    maintenance: Maintenance
     first: Hour
     sent: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def reader(self) -> LakeReader:
-        return self.maintenance.reader
+        return self.engines.lake
 
     @property
     def second(self) -> Hour:
@@ -89,12 +89,11 @@ class Lake:
         return int(self.reader.rows("SELECT count(*) AS n FROM trade")[0]["n"])
 
     def plan(self) -> Closing:
-        state = read_lake(self.reader, self.engines.kafka, self.engines.contract, now())
+        state = read_lake(self.engines, now())
         return plan_closing(self.engines.contract, state, closed(self.engines.db))
 
     def verify(self, hour: Hour | None = None) -> list[Verdict]:
-        engines = self.engines
-        return Verification(engines.contract, engines.settings, engines.kafka, engines.db).run(now(), hour)
+        return Verification(self.engines).run(now(), hour)
 
     def flink(self, *statements: str) -> None:
         engines = self.engines
@@ -113,7 +112,7 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         reconcile_tables(session, made.contract, made.settings, made.s3)
     # The engines are the session's: whatever another lake left behind is not ours.
     made.db.execute("TRUNCATE hour_state, verdict, coverage_window, coverage_gap, maintenance_run")
-    lake = Lake(made, Maintenance.connect(made.contract, made.settings, made.db), Hour.of(now() - timedelta(hours=6)))
+    lake = Lake(made, Hour.of(now() - timedelta(hours=6)))
     reconcile_job(made, made.contract.jobs["trade"])
     sender = Sender(engines)
     for burst in range(BURSTS):
@@ -152,7 +151,7 @@ def test_only_closed_hours_are_closed_once_and_the_job_streams_on(lake: Lake) ->
 
     closing = lake.plan()
     assert sorted(closing.compact["trade"]) == [lake.first, lake.second]
-    assert lake.maintenance.close_hours(closing, now())
+    assert close_hours(lake.engines, closing, now())
 
     for hour in (lake.first, lake.second):
         found = files(lake, hour)
@@ -186,8 +185,7 @@ def test_candles_of_closed_hours_are_exact(lake: Lake) -> None:
 
 def test_snapshots_expire_by_the_dag_s_parameter(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the task `expire` does, on this lake's engines; the first run of a day cleans up, too."""
-    monkeypatch.setattr(compact, "contract_and_settings", lambda: (lake.engines.contract, lake.engines.settings))
-    monkeypatch.setattr(compact, "open_database", lambda: nullcontext(lake.engines.db))
+    monkeypatch.setattr(compact, "open_engines", lambda: nullcontext(lake.engines))
     query = 'SELECT count(*) AS n FROM "trade$snapshots"'
     many = lake.reader.rows(query)[0]["n"]
     assert many >= BURSTS
@@ -257,7 +255,7 @@ def test_a_candle_that_differs_from_its_trades_is_red(lake: Lake) -> None:
     changed = {"low_price": "CAST(low_price - 0.00000001 AS DECIMAL(17, 8))", "revision": "2"}
     chosen = ", ".join(changed.get(name, f"`{name}`") for name in columns)
     place = f"dt = '{lake.first.dt}' AND hh = '{lake.first.hh}' AND `code` = 'KRW-M1'"
-    lake.maintenance.close_hours(lake.plan(), now())
+    close_hours(lake.engines, lake.plan(), now())
     lake.flink(f"INSERT INTO {{db}}.candle_1m SELECT {chosen} FROM {{db}}.candle_1m WHERE {place}")
     reason = reds(lake, lake.first)
     assert f"candle_1m {lake.first}: {BURSTS} rows that differ from trade: KRW-M1 {lake.first}:00 low_price" in reason

@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 from local.contract import read_buckets
 from local.home.setting import Setting
 from tests.harness.home import Home
-from upbit_lake.reconcile.buckets import BucketError, reconcile_buckets
+from upbit_lake.engines.s3 import BucketError, S3Store
+from upbit_lake.reconcile.buckets import reconcile_buckets
 from upbit_lake.reconcile.outcome import CREATED, UNCHANGED
 
 pytestmark = pytest.mark.engines
@@ -42,7 +43,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     try:
         home.up_only("s3")
         buckets = read_buckets(home.setting.contract)
-        assert reconcile_buckets(airflow(home.setting), buckets) == dict.fromkeys(buckets, CREATED)
+        assert reconcile_buckets(S3Store(airflow(home.setting)), buckets) == dict.fromkeys(buckets, CREATED)
         yield home.setting
     finally:
         home.down()
@@ -50,9 +51,9 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
 
 def test_buckets_are_made_once_and_a_wrong_key_is_no_missing_bucket(setting: Setting) -> None:
     buckets = read_buckets(setting.contract)
-    assert reconcile_buckets(airflow(setting), buckets) == dict.fromkeys(buckets, UNCHANGED)
+    assert reconcile_buckets(S3Store(airflow(setting)), buckets) == dict.fromkeys(buckets, UNCHANGED)
     with pytest.raises(BucketError, match="access denied"):
-        reconcile_buckets(client(setting, "stranger", "wrong"), buckets)
+        reconcile_buckets(S3Store(client(setting, "stranger", "wrong")), buckets)
 
 
 def test_flinks_key_writes_reads_and_deletes_in_each_bucket_and_makes_none(setting: Setting) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from confluent_kafka.admin import AdminClient
-
 from upbit_lake.contract.lake_sql import lake_sql
 from upbit_lake.contract.model import Contract, Stream
 from upbit_lake.contract.sql_files import RawSql
-from upbit_lake.engines.kafka.offsets import TopicOffsets, group_of, read_topic, source_ended
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.kafka.offsets import TopicOffsets, group_of, source_ended
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.closing import PartitionProgress, Progress, open_reason
 from upbit_lake.hours.hour import Hour
@@ -45,13 +44,12 @@ class LakeState:
         return self.first_hour is not None and hour <= self.first_hour
 
 
-def read_lake(reader: LakeReader, admin: AdminClient, contract: Contract, now: datetime) -> LakeState:
+def read_lake(engines: Engines, now: datetime) -> LakeState:
     """Gather the state of lake and topics; raises LakeQueryError, KafkaAnswerError."""
+    contract, reader, kafka = engines.contract, engines.lake, engines.offsets
     # Kafka first: what was committed then is in the lake now, not the other way round.
-    topics = {
-        name: read_topic(admin, stream.topic, group_of(stream.sql_name)) for name, stream in contract.streams.items()
-    }
-    dead = read_topic(admin, contract.dead_letter.topic, group_of("dead_letter"))
+    topics = {name: kafka.read(stream.topic, group_of(stream.sql_name)) for name, stream in contract.streams.items()}
+    dead = kafka.read(contract.dead_letter.topic, group_of("dead_letter"))
     states = read_partitions(reader, contract)
     newest = _newest_events(reader, contract, states)
     first = _first_hour(reader, contract, states)

@@ -12,11 +12,11 @@ from functools import cached_property
 from upbit_lake.contract.model import Job
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.jobmanager import JobSummary
+from upbit_lake.engines.kafka.admin import topic_ids
 from upbit_lake.engines.lake.files import created_ms
 from upbit_lake.jobs import ladder
 from upbit_lake.jobs.identity import fingerprint, pipeline_name, written_tables
 from upbit_lake.jobs.restore_points import RestorePoint, restore_points
-from upbit_lake.reconcile.topics import topic_ids
 from upbit_lake.state import job_runs
 from upbit_lake.state.job_runs import JobRun
 

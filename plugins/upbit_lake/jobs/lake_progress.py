@@ -47,8 +47,11 @@ class LakeProgress:
     def of(cls, engines: Engines) -> LakeProgress:
         """Asked of these engines; nothing is contacted yet."""
         contract, settings = engines.contract, engines.settings
-        reader = LakeReader.connect(contract, settings)
-        return cls(contract, reader, lambda name: lake_session(engines.gateway, contract, settings, name, BATCH))
+
+        def open_session(name: str) -> AbstractContextManager[GatewaySession]:
+            return lake_session(engines.gateway, contract, settings, name, BATCH)
+
+        return cls(contract, engines.lake, open_session, clock=engines.clock)
 
     def highest_offsets(self, table: str) -> dict[int, int]:
         """Kafka partition → highest offset of it that a lake table holds.

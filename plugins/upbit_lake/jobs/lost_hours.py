@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from upbit_lake.contract.model import Stream
-from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.clock import wait_until
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.kafka.records import Record, TopicReader
+from upbit_lake.engines.kafka.records import KafkaRecord
 from upbit_lake.hours.hour import event_ms
 from upbit_lake.jobs.lake_progress import LakeProgress
 
@@ -51,25 +51,25 @@ def name_lost_hours(engines: Engines, stream: Stream) -> str:
         return f"{stream.table}: the hours that cannot be refilled are unknown ({error})"
 
 
-def _lost_hours_line(engines: Engines, stream: Stream, clock: Clock = SYSTEM) -> str:
+def _lost_hours_line(engines: Engines, stream: Stream) -> str:
     newest = LakeProgress.of(engines).newest_event_ms(stream)
-    with TopicReader(engines.settings.kafka) as reader:
+    with engines.records() as reader:
         # A topic just made: its first record ends the gap.
-        records = wait_until(lambda: reader.oldest(stream.topic), bool, FIRST_RECORD_S, POLL_S, clock)
+        records = wait_until(lambda: reader.oldest(stream.topic), bool, FIRST_RECORD_S, POLL_S, engines.clock)
     oldest = oldest_event_ms(records, stream)
     if newest is None and oldest is not None:
         return f"{stream.table}: it is empty, nothing before {_hour(oldest):%Y-%m-%dT%H} can be refilled from Kafka"
     return describe(stream.table, lost_hours(newest, oldest))
 
 
-def oldest_event_ms(records: Sequence[Record], stream: Stream) -> int | None:
+def oldest_event_ms(records: Sequence[KafkaRecord], stream: Stream) -> int | None:
     """The oldest event time (exchange's clock, ms) among `records`; one without it counts by its Kafka time."""
     return min((_event_ms(record, stream) for record in records), default=None)
 
 
-def _event_ms(record: Record, stream: Stream) -> int:
+def _event_ms(record: KafkaRecord, stream: Stream) -> int:
     try:
-        return event_ms(int(json.loads(record.value)[stream.time]))
+        return event_ms(int(json.loads(record.value or b"")[stream.time]))
     except (ValueError, KeyError, TypeError):
         return record.timestamp_ms
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from upbit_lake.contract.model import Stream
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.kafka.records import Retained, TopicReader
+from upbit_lake.engines.kafka.records import Retained
 from upbit_lake.jobs.lake_progress import LakeProgress
 
 # Brokers stamp records by their own clocks; a replayed minute costs nothing.
@@ -20,7 +20,7 @@ MARGIN_MS = 60_000
 def replay_from_ms(engines: Engines, stream: Stream) -> int | None:
     """A Kafka time (epoch ms) at which everything older of `stream` is in the lake, or None for the beginning."""
     stored = LakeProgress.of(engines).highest_offsets(stream.table)
-    with TopicReader(engines.settings.kafka) as reader:
+    with engines.records() as reader:
         ranges = reader.ranges(stream.topic)
         offsets = frontier(stored, ranges)
         if offsets is None:

@@ -7,21 +7,13 @@ Which job id belongs to which logical job is kept at submission (`job_runs`): a 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+
+from upbit_lake.engines.s3 import ObjectStore, StoredObject, bucket_and_prefix
 
 _CHECKPOINT = re.compile(r"(?P<path>(?:.*/)?(?P<jid>[0-9a-f]{32})/chk-(?P<number>\d+))/_metadata$")
 _SAVEPOINT = re.compile(r"(?P<path>(?:.*/)?savepoint-(?P<jid>[0-9a-f]{6})-[0-9a-f]+)/_metadata$")
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object of the store: key below the bucket and time of its last change (epoch seconds)."""
-
-    key: str
-    modified: float
 
 
 @dataclass(frozen=True)
@@ -61,30 +53,18 @@ def newest_first(points: Iterable[RestorePoint]) -> list[RestorePoint]:
     return sorted(points, key=lambda point: (point.taken, point.kind == "checkpoint", point.number), reverse=True)
 
 
-def bucket_and_prefix(url: str) -> tuple[str, str]:
-    """`s3://flink/checkpoints` → (`flink`, `checkpoints/`)."""
-    parts = urlsplit(url)
-    return parts.netloc, parts.path.strip("/") + "/"
-
-
-def list_objects(s3: Any, bucket: str, prefix: str) -> Iterator[StoredObject]:
-    """All objects below `prefix` through a boto3 S3 client."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for item in page.get("Contents", ()):
-            yield StoredObject(item["Key"], item["LastModified"].timestamp())
-
-
-def restore_points(s3: Any, job_ids: Collection[str], checkpoints_url: str, savepoints_url: str) -> list[RestorePoint]:
+def restore_points(
+    s3: ObjectStore, job_ids: Collection[str], checkpoints_url: str, savepoints_url: str
+) -> list[RestorePoint]:
     """Everything that earlier runs of one logical job left to restore from, newest first.
 
     Args:
-        s3: a boto3 S3 client.
         job_ids: the Flink job ids of the earlier runs; only their folders are listed.
     """
     points: list[RestorePoint] = []
     bucket, prefix = bucket_and_prefix(checkpoints_url)
     for jid in job_ids:
-        points += checkpoints_of({jid}, bucket, list_objects(s3, bucket, f"{prefix}{jid}/"))
+        points += checkpoints_of({jid}, bucket, s3.objects(bucket, f"{prefix}{jid}/"))
     bucket, prefix = bucket_and_prefix(savepoints_url)
-    points += savepoints_of(job_ids, bucket, list_objects(s3, bucket, prefix))
+    points += savepoints_of(job_ids, bucket, s3.objects(bucket, prefix))
     return newest_first(points)

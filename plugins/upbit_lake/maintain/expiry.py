@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from upbit_lake.contract.lake_sql import verify_sql
 from upbit_lake.contract.sql_files import RawSql
+from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import GatewayError
 from upbit_lake.engines.flink.session import BATCH, lake_session
-from upbit_lake.engines.flink.slots import await_slot
-from upbit_lake.maintain.compaction import SLOT_WAIT_S, Maintenance
+from upbit_lake.maintain.batch import run_file, wait_for_batch_slot
 from upbit_lake.state.maintenance_runs import last_run, set_run
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def is_due(last: datetime | None, now: datetime) -> bool:
     return last is None or now - last >= DAILY
 
 
-def expire_snapshots(maintenance: Maintenance, retention: timedelta, now: datetime) -> list[str]:
+def expire_snapshots(engines: Engines, retention: timedelta, now: datetime) -> list[str]:
     """Expire the snapshots older than `retention`; the newest always stays. One line a table that had any.
 
     Nothing is asked of Flink when there is nothing to expire. What fails with one table keeps no other from its turn.
@@ -54,15 +54,15 @@ def expire_snapshots(maintenance: Maintenance, retention: timedelta, now: dateti
         ExpiryError: at the end, when any table failed.
     """
     older_than = now - retention
-    tables = _tables_with_old_snapshots(maintenance, older_than)
+    tables = _tables_with_old_snapshots(engines, older_than)
     if not tables:
         return []
     lines, failed = list[str](), list[str]()
-    with lake_session(maintenance.gateway, maintenance.contract, maintenance.settings, "expire snapshots") as session:
+    with lake_session(engines.gateway, engines.contract, engines.settings, "expire snapshots") as session:
         for table in tables:
             values = {"TABLE": table, "OLDER_THAN": older_than.strftime(MOMENT)}
             try:
-                rows = maintenance.run(session, "expire_snapshots", values)
+                rows = run_file(engines, session, "expire_snapshots", values)
             except GatewayError as error:
                 failed.append(f"{table}: {error}")
                 log.error("%s", failed[-1])
@@ -74,33 +74,34 @@ def expire_snapshots(maintenance: Maintenance, retention: timedelta, now: dateti
     return lines
 
 
-def clean_daily(maintenance: Maintenance, now: datetime) -> list[str]:
+def clean_daily(engines: Engines, now: datetime) -> list[str]:
     """Once a day: drop partitions past their table's retention, remove orphan files. Nothing when it is not due."""
-    if not is_due(last_run(maintenance.db, ORPHANS), now):
+    if not is_due(last_run(engines.db, ORPHANS), now):
         return []
-    contract = maintenance.contract
-    await_slot(maintenance.rest, maintenance.job_names, SLOT_WAIT_S)
+    contract = engines.contract
+    wait_for_batch_slot(engines)
     lines = []
-    with lake_session(maintenance.gateway, contract, maintenance.settings, "daily cleaning", BATCH) as session:
+    with lake_session(engines.gateway, contract, engines.settings, "daily cleaning", BATCH) as session:
         for name, table in contract.tables.items():
-            rows = maintenance.run(session, "expire_partitions", {"TABLE": name, "RETENTION_D": str(table.retention_d)})
+            rows = run_file(
+                engines, session, "expire_partitions", {"TABLE": name, "RETENTION_D": str(table.retention_d)}
+            )
             lines.append(f"{name}: {_first(rows)}")
-        rows = maintenance.run(session, "remove_orphan_files", {"OLDER_THAN": (now - DAILY).strftime(MOMENT)})
+        rows = run_file(engines, session, "remove_orphan_files", {"OLDER_THAN": (now - DAILY).strftime(MOMENT)})
         lines.append(f"orphan files removed: {_first(rows)}")
-    set_run(maintenance.db, ORPHANS, now)
+    set_run(engines.db, ORPHANS, now)
     for line in lines:
         log.info("%s", line)
     return lines
 
 
-def _tables_with_old_snapshots(maintenance: Maintenance, older_than: datetime) -> list[str]:
+def _tables_with_old_snapshots(engines: Engines, older_than: datetime) -> list[str]:
     older_ms = RawSql(int(older_than.timestamp() * 1000))
-    tables = list(maintenance.contract.tables)
+    tables = list(engines.contract.tables)
     queries = [
-        verify_sql(maintenance.contract, "old_snapshots", table=RawSql(table), older_than_ms=older_ms)
-        for table in tables
+        verify_sql(engines.contract, "old_snapshots", table=RawSql(table), older_than_ms=older_ms) for table in tables
     ]
-    answers = [answer.to_pylist()[0] for answer in maintenance.reader.query_all(queries)]
+    answers = [answer.to_pylist()[0] for answer in engines.lake.query_all(queries)]
     # The newest snapshot is never expired, however old it is.
     return [t for t, row in zip(tables, answers, strict=True) if (row["old"] or 0) and row["snapshots"] > 1]
 

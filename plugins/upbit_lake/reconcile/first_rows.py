@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.clock import wait_until
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.kafka.records import TopicReader
 from upbit_lake.engines.lake.files import latest_snapshot
 
 POLL_S = 1.0
@@ -34,13 +33,13 @@ class Arrival:
         return not self.waiting and any(self.rows.values())
 
 
-def wait_for_rows(engines: Engines, timeout_s: float, clock: Clock = SYSTEM) -> dict[str, str]:
+def wait_for_rows(engines: Engines, timeout_s: float) -> dict[str, str]:
     """Wait until each stream with data has rows; gives stream → what was found.
 
     Raises:
         NoRowsError: a topic has records and its table none within `timeout_s` (seconds).
     """
-    seen = wait_until(lambda: look(engines), lambda seen: seen.complete, timeout_s, POLL_S, clock)
+    seen = wait_until(lambda: look(engines), lambda seen: seen.complete, timeout_s, POLL_S, engines.clock)
     if seen.waiting:
         raise NoRowsError(
             f"{', '.join(seen.waiting)}: records in Kafka, but no row in the lake after {timeout_s:.0f} s; "
@@ -59,8 +58,8 @@ def look(engines: Engines) -> Arrival:
 def has_realtime(engines: Engines, stream: str) -> bool:
     """Is there a frame among a stream's newest records that the lake must store? SNAPSHOTs alone may not be."""
     topic = engines.contract.streams[stream].topic
-    with TopicReader(engines.settings.kafka) as reader:
-        return any(is_realtime(record.value) for record in reader.newest(topic, PEEK_RECORDS))
+    with engines.records() as reader:
+        return any(is_realtime(record.value or b"") for record in reader.newest(topic, PEEK_RECORDS))
 
 
 def is_realtime(value: bytes) -> bool:
@@ -83,7 +82,7 @@ def describe(records: int, rows: int) -> str:
 
 def records_by_stream(engines: Engines) -> dict[str, int]:
     """Stream → records that its topic retains."""
-    with TopicReader(engines.settings.kafka) as reader:
+    with engines.records() as reader:
         return {
             name: sum(item.high - item.low for item in reader.ranges(stream.topic).values())
             for name, stream in engines.contract.streams.items()

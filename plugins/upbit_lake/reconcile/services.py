@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.clock import wait_until
 from upbit_lake.engines.engines import Engines
-from upbit_lake.reconcile.topics import ADMIN_TIMEOUT_S
 
 POLL_S = 1.0
 
@@ -15,7 +14,7 @@ class ServiceError(RuntimeError):
     """A service does not answer as it must. One line: which, what it said."""
 
 
-def wait_for_services(engines: Engines, timeout_s: float, clock: Clock = SYSTEM) -> dict[str, str]:
+def wait_for_services(engines: Engines, timeout_s: float) -> dict[str, str]:
     """Wait until every service answers as it must; gives service → what it is.
 
     Raises:
@@ -26,7 +25,7 @@ def wait_for_services(engines: Engines, timeout_s: float, clock: Clock = SYSTEM)
         lambda answers: all(good for good, _ in answers.values()),
         timeout_s,
         POLL_S,
-        clock,
+        engines.clock,
     )
     failed = [f"{name}: {answer}" for name, (good, answer) in answers.items() if not good]
     if failed:
@@ -42,7 +41,7 @@ def _ask(check: Callable[[Engines], str], engines: Engines) -> tuple[bool, str]:
 
 
 def _kafka(engines: Engines) -> str:
-    brokers = len(engines.kafka.list_topics(timeout=ADMIN_TIMEOUT_S).brokers)
+    brokers = engines.kafka.brokers()
     wanted = max(topic.replication for topic in engines.contract.topics.values())
     if brokers < wanted:
         raise ServiceError(f"{brokers} brokers are up, the topics' replication needs {wanted}")
@@ -50,7 +49,7 @@ def _kafka(engines: Engines) -> str:
 
 
 def _s3(engines: Engines) -> str:
-    return f"{len(engines.s3.list_buckets()['Buckets'])} buckets at {engines.settings.s3_endpoint}"
+    return f"{len(engines.s3.buckets())} buckets at {engines.settings.s3_endpoint}"
 
 
 def _flink(engines: Engines) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.contract.sql_files import load_statements, sql_variables
 from upbit_lake.engines.flink.gateway import GatewayError, GatewaySession
 from upbit_lake.engines.lake.files import created_ms
+from upbit_lake.engines.s3 import ObjectStore
 from upbit_lake.reconcile.outcome import UNCHANGED, Outcome, State, created
 
 # Paimon cannot change these on a table that holds data.
@@ -137,13 +137,13 @@ def reconcile_tables(
     session: GatewaySession,
     contract: Contract,
     settings: Settings,
-    s3: Any,
+    s3: ObjectStore,
     repair: bool = True,
     dry_run: bool = False,
 ) -> dict[str, Outcome]:
     """Create missing tables and repair drift that loses nothing; gives table → outcome.
 
-    A table that lies in the warehouse (asked through `s3`, a boto3 client) and not in the catalog is entered into it
+    A table that lies in the warehouse (asked through `s3`) and not in the catalog is entered into it
     with all its rows: the catalog was lost. Never destructive: what cannot be changed in place is reported as drift.
     """
     catalog, database = contract.lake.catalog, contract.lake.database

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from airflow.sdk import get_current_context
 
-from upbit_lake.engines.flink.gateway import FlinkGateway
 from upbit_lake.engines.flink.session import lake_session
 from upbit_lake.engines.ingester.choice import ingester_control
 from upbit_lake.reconcile.access import access_drift
@@ -17,7 +16,7 @@ from upbit_lake.reconcile.jobs import reconcile_jobs
 from upbit_lake.reconcile.services import wait_for_services
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import reconcile_topics
-from upbit_lake.tasks.connections import contract_and_settings, kafka_admin, open_engines, s3_client
+from upbit_lake.tasks.connections import contract_and_settings, open_engines
 from upbit_lake.tasks.leases import give_leases_back, hold_leases
 from upbit_lake.tasks.log import conclude, conclude_outcomes
 
@@ -59,26 +58,28 @@ def services_reachable() -> str:
 
 def topics() -> str:
     """Create and repair topics; name rights that differ."""
-    run, admin = holding_leases(), kafka_admin()
-    contract, settings = contract_and_settings()
-    outcomes = reconcile_topics(admin, contract.topics.values(), run.repair, run.grow_partitions, run.dry_run)
-    return conclude_outcomes({**outcomes, **access_drift(admin, contract, settings.kafka)})
+    run = holding_leases()
+    with open_engines() as engines:
+        contract, kafka = engines.contract, engines.kafka
+        outcomes = reconcile_topics(kafka, contract.topics.values(), run.repair, run.grow_partitions, run.dry_run)
+        return conclude_outcomes({**outcomes, **access_drift(kafka, contract, engines.settings.kafka)})
 
 
 def buckets() -> str:
     """Create buckets."""
     run = holding_leases()
-    contract, _ = contract_and_settings()
-    return conclude_outcomes(reconcile_buckets(s3_client(), contract.buckets, run.dry_run))
+    with open_engines() as engines:
+        return conclude_outcomes(reconcile_buckets(engines.s3, engines.contract.buckets, run.dry_run))
 
 
 def lake_tables() -> str:
     """Create the database and its tables; repair what loses nothing."""
     run = holding_leases()
-    contract, settings = contract_and_settings()
-    with lake_session(FlinkGateway(settings.flink_gateway_url), contract, settings, "bootstrap") as session:
-        database = reconcile_database(session, contract, run.dry_run)
-        tables = reconcile_tables(session, contract, settings, s3_client(), run.repair, run.dry_run)
+    with open_engines() as engines:
+        contract, settings = engines.contract, engines.settings
+        with lake_session(engines.gateway, contract, settings, "bootstrap") as session:
+            database = reconcile_database(session, contract, run.dry_run)
+            tables = reconcile_tables(session, contract, settings, engines.s3, run.repair, run.dry_run)
     return conclude_outcomes({f"database {contract.lake.database}": database, **tables})
 
 

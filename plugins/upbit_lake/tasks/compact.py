@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from upbit_lake.engines.flink.slots import BatchYieldsError
 from upbit_lake.hours.progress import read_lake
-from upbit_lake.maintain.compaction import CloseError, CompactionError, Maintenance, plan_closing
+from upbit_lake.maintain import compaction
+from upbit_lake.maintain.compaction import CloseError, CompactionError
 from upbit_lake.maintain.expiry import clean_daily, expire_snapshots, parse_retention
+from upbit_lake.maintain.plan import plan_closing
 from upbit_lake.state.hours import closed
 from upbit_lake.state.job_runs import bootstrapped
-from upbit_lake.tasks.connections import contract_and_settings, kafka_admin, open_database
+from upbit_lake.tasks.connections import open_engines
 from upbit_lake.tasks.leases import NOTHING_YET
 from upbit_lake.tasks.log import conclude
 
 
 def close_hours() -> bool:
     """Close the hours of the list; True when there were any. Fails when a promise is broken or an engine fails."""
-    with _maintenance() as maintenance:
-        if not bootstrapped(maintenance.db):
+    with open_engines() as engines:
+        if not bootstrapped(engines.db):
             conclude(NOTHING_YET)
             return False
         now = datetime.now(UTC)
-        state = read_lake(maintenance.reader, kafka_admin(), maintenance.contract, now)
-        closing = plan_closing(maintenance.contract, state, closed(maintenance.db))
+        state = read_lake(engines, now)
+        closing = plan_closing(engines.contract, state, closed(engines.db))
         try:
-            lines = maintenance.close_hours(closing, now)
+            lines = compaction.close_hours(engines, closing, now)
         except BatchYieldsError as reason:
             conclude(str(reason))
             return False
@@ -45,14 +45,14 @@ def close_hours() -> bool:
 
 def expire(snapshot_retention: str) -> str:
     """Expire snapshots older than `snapshot_retention` (empty = the contract's), and clean once a day."""
-    with _maintenance() as maintenance:
-        if not bootstrapped(maintenance.db):
+    with open_engines() as engines:
+        if not bootstrapped(engines.db):
             return conclude(NOTHING_YET)
         now = datetime.now(UTC)
-        hours = timedelta(hours=maintenance.contract.hours.snapshot_retention_h)
+        hours = timedelta(hours=engines.contract.hours.snapshot_retention_h)
         retention = parse_retention(snapshot_retention) if snapshot_retention.strip() else hours
         try:
-            lines = [*expire_snapshots(maintenance, retention, now), *clean_daily(maintenance, now)]
+            lines = [*expire_snapshots(engines, retention, now), *clean_daily(engines, now)]
         except BatchYieldsError as reason:
             return conclude(str(reason))
     return conclude("; ".join(lines) or "nothing to do")
@@ -62,10 +62,3 @@ def hours_were_closed(closed: bool) -> bool:
     """Whether there is something to verify."""
     conclude("verification starts" if closed else "no hour was closed: nothing to verify")
     return closed
-
-
-@contextmanager
-def _maintenance() -> Iterator[Maintenance]:
-    contract, settings = contract_and_settings()
-    with open_database() as db:
-        yield Maintenance.connect(contract, settings, db)

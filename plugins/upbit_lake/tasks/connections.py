@@ -9,9 +9,7 @@ from typing import Any
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings, load_settings
-from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.flink.gateway import FlinkGateway
-from upbit_lake.engines.flink.jobmanager import FlinkRest
+from upbit_lake.engines.engines import Engines, connect
 from upbit_lake.engines.postgres import Connection
 from upbit_lake.state.schema import open_database as open_control_database
 
@@ -20,7 +18,7 @@ S3_CONNECTION = "s3_default"
 DATABASE_CONNECTION = "pipeline_db"
 
 
-def kafka_admin() -> Any:
+def kafka_client() -> Any:
     """A confluent_kafka AdminClient of connection `kafka_default`."""
     from airflow.providers.apache.kafka.hooks.client import KafkaAdminClientHook
 
@@ -60,15 +58,7 @@ def open_engines() -> Iterator[Engines]:
     """The clients of all engines; the database connection is closed at the end."""
     contract, settings = contract_and_settings()
     with open_database() as db:
-        yield Engines(
-            contract=contract,
-            settings=settings,
-            gateway=FlinkGateway(settings.flink_gateway_url),
-            flink=FlinkRest(settings.flink_rest_url),
-            kafka=kafka_admin(),
-            s3=s3_client(),
-            db=db,
-        )
+        yield connect(contract, settings, kafka_client(), s3_client(), db)
 
 
 def contract_and_settings() -> tuple[Contract, Settings]:

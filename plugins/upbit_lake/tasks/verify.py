@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from upbit_lake.hours.hour import Hour
 from upbit_lake.state.alarms import close_alarm, open_alarm
 from upbit_lake.state.job_runs import bootstrapped
-from upbit_lake.state.verdicts import read_verdicts
-from upbit_lake.tasks.connections import contract_and_settings, kafka_admin, open_database
+from upbit_lake.state.verdicts import Status, read_verdicts
+from upbit_lake.tasks.connections import open_engines
 from upbit_lake.tasks.leases import NOTHING_YET
 from upbit_lake.tasks.log import conclude
 from upbit_lake.verify.run import Verification, absent, red_reasons, summary
@@ -20,16 +20,16 @@ RED_ALARM = "verification"
 
 def verify_hours(hour: str) -> str:
     """Verify the list, or `hour`; a red verdict fails the run at once."""
-    contract, settings = contract_and_settings()
     only = Hour.parse(hour) if hour.strip() else None
-    with open_database() as db:
+    with open_engines() as engines:
+        db = engines.db
         if not bootstrapped(db):
             return conclude(NOTHING_YET)
-        verdicts = Verification(contract, settings, kafka_admin(), db).run(datetime.now(UTC), only)
+        verdicts = Verification(engines).run(datetime.now(UTC), only)
         red = red_reasons(verdicts)
         if red:
             open_alarm(db, RED_ALARM, red)
-        elif not any(verdict.status == "red" for verdict in read_verdicts(db)):
+        elif not any(verdict.status is Status.RED for verdict in read_verdicts(db)):
             close_alarm(db, RED_ALARM)
     problem = red or absent(only, verdicts)
     if problem:

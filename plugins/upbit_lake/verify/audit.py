@@ -9,13 +9,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from upbit_lake.contract.columns import TableColumns, table_columns
-from upbit_lake.contract.model import Contract, Stream
-from upbit_lake.contract.settings import KafkaLogin
-from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
-from upbit_lake.engines.kafka.dead_letters import read_records, send_dead_letters
+from upbit_lake.contract.model import Stream
+from upbit_lake.engines.clock import wait_until
+from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.kafka.offsets import TopicOffsets
-from upbit_lake.engines.lake.reader import LakeReader
-from upbit_lake.engines.postgres import Connection
+from upbit_lake.engines.kafka.records import KafkaRecord, Range
 from upbit_lake.hours.hour import Hour, neighbours
 from upbit_lake.hours.partitions import PartitionState
 from upbit_lake.hours.progress import LakeState
@@ -25,7 +23,6 @@ from upbit_lake.verify.coverage import (
     BAD,
     LOG_EXPIRED,
     LOSS,
-    Range,
     audited_to,
     disjoint,
     is_recreated,
@@ -33,7 +30,7 @@ from upbit_lake.verify.coverage import (
     next_ranges,
     split_expired,
 )
-from upbit_lake.verify.expected import Bad, NotStored, Record, Stored, dead_letter_place, fate, key_text
+from upbit_lake.verify.expected import Bad, NotStored, Stored, dead_letter_place, fate, key_text
 from upbit_lake.verify.lake_keys import LakeKeys
 from upbit_lake.verify.lake_offsets import Bounds, LakeOffsets
 
@@ -62,32 +59,25 @@ class Audit:
 class Unexplained:
     """A record whose offset the lake does not hold, with what should have become of it."""
 
-    record: Record
+    record: KafkaRecord
     fate: Stored | Bad
 
 
 class Auditor:
     """Audits the topic of one table. `stream` is None for the dead letters."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        table: str,
-        reader: LakeReader,
-        db: Connection,
-        kafka: KafkaLogin,
-        clock: Clock = SYSTEM,
-    ) -> None:
+    def __init__(self, engines: Engines, table: str) -> None:
+        contract = engines.contract
+        self._engines = engines
         self._contract = contract
         self._table = table
         self._stream: Stream | None = contract.stream_of_table(table)
         self._topic = self._stream.topic if self._stream else contract.dead_letter.topic
         self._columns: TableColumns = table_columns(contract, table)
-        self._keys = LakeKeys(contract, table, reader)
-        self._offsets = LakeOffsets(contract, table, reader)
-        self._db = db
-        self._kafka = kafka
-        self._clock = clock
+        self._keys = LakeKeys(contract, table, engines.lake)
+        self._offsets = LakeOffsets(contract, table, engines.lake)
+        self._db = engines.db
+        self._clock = engines.clock
 
     def audit(self, state: LakeState, hours: Iterable[Hour]) -> Audit:
         """Audit what was consumed since the last window, what earlier audits left open, and the whole of `hours`.
@@ -143,7 +133,8 @@ class Auditor:
         if not is_recreated(windows, topic.topic_id):
             return 0
         firsts = [Range(number, p.first, p.first + 1) for number, p in topic.partitions.items() if p.end > p.first]
-        return min((r.received_ms for r in read_records(self._kafka, self._topic, firsts)), default=0)
+        with self._engines.records() as reader:
+            return min((record.received_ms for record in reader.read(self._topic, firsts)), default=0)
 
     def _candidates(self, state: LakeState, windows: Sequence[Window]) -> list[Hour]:
         """The hours that can hold rows of new windows: those written since the last audit."""
@@ -202,14 +193,15 @@ class Auditor:
         look: a job commits its records in their order. What is in `seen` has had its time in an earlier run.
         """
         unexplained: list[Unexplained] = []
-        for records in _batches(read_records(self._kafka, self._topic, ranges), BATCH):
-            fates = [(record, self._fate(record)) for record in records]
-            wanted = [Unexplained(record, f) for record, f in fates if not isinstance(f, NotStored)]
-            unexplained += self._absent(wanted)
+        with self._engines.records() as reader:
+            for records in _batches(reader.read(self._topic, ranges), BATCH):
+                fates = [(record, self._fate(record)) for record in records]
+                wanted = [Unexplained(record, f) for record, f in fates if not isinstance(f, NotStored)]
+                unexplained += self._absent(wanted)
         bad = [(item.record, item.fate.reason) for item in unexplained if isinstance(item.fate, Bad)]
         if bad:
             log.warning("%s: %d bad records go to %s", self._topic, len(bad), self._contract.dead_letter.topic)
-            send_dead_letters(self._kafka, self._contract.dead_letter.topic, bad)
+            self._engines.dead_letters.send(bad)
         held: Mapping[int, int] = {}
         if any(_place(item.record) not in seen for item in unexplained):
             held = self._offsets.held(newest, began_ms)
@@ -231,7 +223,7 @@ class Auditor:
             self._clock,
         )
 
-    def _fate(self, record: Record) -> Stored | Bad | NotStored:
+    def _fate(self, record: KafkaRecord) -> Stored | Bad | NotStored:
         if self._stream is None:
             return dead_letter_place(record, self._topic)
         return fate(record, self._stream, self._columns, self._contract.lake.snapshot_max_age_s)
@@ -278,7 +270,7 @@ def _range(window: Window) -> Range:
     return Range(window.partition, window.start, window.end)
 
 
-def _place(record: Record) -> tuple[int, int]:
+def _place(record: KafkaRecord) -> tuple[int, int]:
     return (record.partition, record.offset)
 
 
@@ -286,6 +278,6 @@ def _size(ranges: Iterable[Range]) -> int:
     return sum(item.end - item.start for item in ranges)
 
 
-def _batches(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
+def _batches(records: Iterator[KafkaRecord], size: int) -> Iterator[list[KafkaRecord]]:
     while batch := list(islice(records, size)):
         yield batch

@@ -7,9 +7,10 @@ data. A loss belongs to the hour of its own event; a run of offsets that Kafka n
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from upbit_lake.engines.kafka.offsets import TopicOffsets
+from upbit_lake.engines.kafka.records import Range
 from upbit_lake.hours.hour import Hour
 from upbit_lake.state.audits import Gap, Window
 from upbit_lake.state.verdicts import Level, Status, Verdict
@@ -20,15 +21,6 @@ LOG_EXPIRED = "log_expired"
 # Rows of one query: two columns of this many rows are sorted in the reader's memory.
 WINDOW_OFFSETS = 4_000_000
 NAMED = 5
-
-
-@dataclass(frozen=True)
-class Range:
-    """Offsets [start, end) of a Kafka partition."""
-
-    partition: int
-    start: int
-    end: int
 
 
 def audited_to(windows: Iterable[Window], topic_id: str) -> dict[int, int]:

@@ -15,30 +15,12 @@ from typing import Any
 
 from upbit_lake.contract.columns import Column, TableColumns
 from upbit_lake.contract.model import Stream
+from upbit_lake.engines.kafka.records import KafkaRecord
 from upbit_lake.hours.hour import Hour, event_ms
 
 LAST_MS = 253_402_300_799_999  # year 9999
 # Columns that the job adds; all others come from the record itself.
 ADDED = frozenset({"dt", "hh", "kafka_partition", "kafka_offset"})
-
-
-@dataclass(frozen=True)
-class Record:
-    """A Kafka record. `timestamp_ms`: Kafka's receive time."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Mapping[str, bytes]
-
-    @property
-    def received_ms(self) -> int:
-        """When the ingester received it (header recv_ns), else Kafka's time, as the jobs compute `received_at`."""
-        header = self.headers.get("recv_ns", b"")
-        return int(header) // 1_000_000 if header.isdigit() else self.timestamp_ms
 
 
 @dataclass(frozen=True)
@@ -68,7 +50,7 @@ class _UnfitError(ValueError):
     """A field does not fit its column."""
 
 
-def fate(record: Record, stream: Stream, columns: TableColumns, snapshot_max_age_s: int) -> Fate:
+def fate(record: KafkaRecord, stream: Stream, columns: TableColumns, snapshot_max_age_s: int) -> Fate:
     """What should have become of a stream's record."""
     try:
         frame = _frame(record.value)
@@ -86,7 +68,7 @@ def fate(record: Record, stream: Stream, columns: TableColumns, snapshot_max_age
     return Stored(Hour.of_ms(moment), tuple(values[name] for name in columns.identity))
 
 
-def dead_letter_place(record: Record, own_topic: str) -> Stored:
+def dead_letter_place(record: KafkaRecord, own_topic: str) -> Stored:
     """Where a record of the dead-letter topic stands in the lake: at its origin's place, else at its own."""
     origin = record.headers
     try:
@@ -100,19 +82,6 @@ def dead_letter_place(record: Record, own_topic: str) -> Stored:
     stamp = origin.get("origin_timestamp", b"")
     moment = int(stamp) if stamp.isdigit() else record.timestamp_ms
     return Stored(Hour.of(datetime.fromtimestamp(moment / 1000, UTC)), place)
-
-
-def dead_letter_headers(record: Record, reason: str) -> list[tuple[str, bytes]]:
-    """The headers of the dead letter that carries `record`: its own, the reason, and where it stood."""
-    kept = [(name, record.headers[name]) for name in ("source", "conn", "frame", "recv_ns") if name in record.headers]
-    return [
-        *(kept or [("source", b"unknown")]),
-        ("reason", " ".join(reason.split()).encode()),
-        ("origin_topic", record.topic.encode()),
-        ("origin_partition", str(record.partition).encode()),
-        ("origin_offset", str(record.offset).encode()),
-        ("origin_timestamp", str(record.timestamp_ms).encode()),
-    ]
 
 
 def key_text(stored: Stored) -> str:

@@ -8,11 +8,11 @@ from upbit_lake.contract.lake_sql import verify_sql
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.sql_files import RawSql
 from upbit_lake.engines.kafka.offsets import TopicOffsets
+from upbit_lake.engines.kafka.records import Range
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour, neighbours
 from upbit_lake.hours.partitions import hour_filter
 from upbit_lake.hours.stored import highest_offsets, own_offsets_sql
-from upbit_lake.verify.coverage import Range
 
 # A row that is missing at the very edge of its hour's offsets lies within so many of the rows that are there.
 EDGE = 500

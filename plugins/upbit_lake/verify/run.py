@@ -6,12 +6,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from upbit_lake.contract.model import Contract
-from upbit_lake.contract.settings import Settings
-from upbit_lake.engines.lake.reader import LakeReader
-from upbit_lake.engines.postgres import Connection
+from upbit_lake.engines.engines import Engines
 from upbit_lake.hours.closing import is_expired, work_list
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.layout import newest_snapshots
@@ -97,14 +94,10 @@ def remember_rows(verdict: Verdict, most: int) -> Verdict:
 class Verification:
     """Both levels on the pipeline's lake."""
 
-    def __init__(
-        self, contract: Contract, settings: Settings, admin: Any, db: Connection, reader: LakeReader | None = None
-    ) -> None:
-        self._contract = contract
-        self._settings = settings
-        self._admin = admin
-        self._db = db
-        self._reader = reader or LakeReader.connect(contract, settings)
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._contract = engines.contract
+        self._db = engines.db
 
     def run(self, now: datetime, only: Hour | None = None) -> list[Verdict]:
         """Verify and remember; gives every verdict of this run.
@@ -112,7 +105,7 @@ class Verification:
         Raises:
             LakeQueryError, KafkaAnswerError: an engine does not answer; the next run repeats what is left.
         """
-        state = read_lake(self._reader, self._admin, self._contract, now)
+        state = read_lake(self._engines, now)
         known, before = verified(self._db), read_verdicts(self._db)
         work = plan_work(self._contract, state, known, before, only, self._contract.hours.per_run)
         log.info("%d hours of tables to verify", len(work.states))
@@ -127,11 +120,11 @@ class Verification:
             for table, hour in work.gone
         ]
         gaps = {stream.table: missing(self._db, name) for name, stream in self._contract.streams.items()}
-        snapshots = newest_snapshots(self._reader, self._contract) if work.states else {}
+        snapshots = newest_snapshots(self._engines.lake, self._contract) if work.states else {}
         most = {(v.table, v.hour): v.details.get(MOST_ROWS, 0) for v in read_verdicts(self._db, Level.STRUCTURAL)}
         for item in work.states:
             partial = self._is_partial(state, item.table, item.hour)
-            found = structural_verdict(self._reader, self._contract, item.table, item.hour, snapshots, partial)
+            found = structural_verdict(self._engines.lake, self._contract, item.table, item.hour, snapshots, partial)
             found = remember_rows(found, most.get((item.table, item.hour), 0))
             verdicts.append(with_gaps(self._forgiven(state, found), gaps.get(item.table, ())))
             log.info("structural %s: %s", verdicts[-1].status, verdicts[-1].reason)
@@ -146,7 +139,7 @@ class Verification:
         return verdicts
 
     def _coverage_of(self, state: LakeState, table: str, hours: Sequence[Hour]) -> list[Verdict]:
-        auditor = Auditor(self._contract, table, self._reader, self._db, self._settings.kafka)
+        auditor = Auditor(self._engines, table)
         audit = auditor.audit(state, hours)
         touched = {hour for gap in audit.gaps for hour in (gap.first_hour, gap.last_hour)}
         verdicts = []

@@ -13,7 +13,7 @@ from pypaimon_rust.datafusion import SQLContext
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.sql_files import load_statements
-from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.lake.reader import ProcessReader
 
 # 2026-11-23T09:00:00Z
 NINE_MS = 1_795_424_400_000
@@ -27,7 +27,7 @@ class LocalLake:
         self._context.register_catalog("lake", {"warehouse": str(warehouse)}, "upbit")
         self._context.set_current_catalog("lake")
         self._context.set_current_database("upbit")
-        self.reader = LakeReader({"warehouse": str(warehouse)}, "upbit")
+        self.reader = ProcessReader({"warehouse": str(warehouse)}, "upbit")
         variables = {"TARGET_FILE_SIZE_MB": "128", "SNAPSHOT_RETENTION_H": "24"}
         for table in contract.tables:
             (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", variables)

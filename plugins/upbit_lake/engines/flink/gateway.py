@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
@@ -23,6 +23,8 @@ API = "v2"
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
 HTTP_TIMEOUT_S = 30.0
+# DDL takes a second; what reads tables says how long it may.
+STATEMENT_S = 120.0
 
 
 class GatewayError(RuntimeError):
@@ -50,6 +52,37 @@ class Result:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
+class GatewaySession(Protocol):
+    """An open session. Its settings and temporary tables are gone when it is deleted."""
+
+    def run(self, statement: str, timeout_s: float = STATEMENT_S) -> Result:
+        """The session runs one statement (no closing `;`) and returns all its rows.
+
+        Raises:
+            GatewayTimeoutError: it did not end within `timeout_s` and was cancelled.
+            GatewayError: Flink refused it or failed; the message holds the last `Caused by:` line.
+        """
+
+    def run_all(self, statements: list[str], timeout_s: float = STATEMENT_S) -> list[Result]:
+        """The session runs `statements` in order, each within `timeout_s`."""
+
+    def set(self, key: str, value: str) -> None:
+        """The session has this option for the statements that follow."""
+
+    def reset(self, key: str) -> None:
+        """The session has its default of this option again."""
+
+
+class Gateway(Protocol):
+    """Who opens sessions in which SQL runs on Flink."""
+
+    def version(self) -> str:
+        """The gateway returns Flink's version; raises GatewayUnreachableError."""
+
+    def session(self, name: str, properties: Mapping[str, str] | None = None) -> AbstractContextManager[GatewaySession]:
+        """The gateway opens a session with `properties` (any Flink or table option), deleted at the end."""
+
+
 class FlinkGateway:
     """The SQL gateway at `url` (no trailing slash, no version)."""
 
@@ -63,12 +96,12 @@ class FlinkGateway:
         return str(self.call("GET", "/info")["version"])
 
     @contextmanager
-    def session(self, name: str, properties: Mapping[str, str] | None = None) -> Iterator[GatewaySession]:
+    def session(self, name: str, properties: Mapping[str, str] | None = None) -> Iterator[RestSession]:
         """A session with `properties` (any Flink or table option), deleted at the end."""
         body = {"sessionName": name, "properties": dict(properties or {})}
         handle = self.call("POST", "/sessions", body)["sessionHandle"]
         try:
-            yield GatewaySession(self, handle, self._clock)
+            yield RestSession(self, handle, self._clock)
         finally:
             # A session that cannot be deleted expires by itself; the work's own outcome matters more.
             with suppress(GatewayError):
@@ -86,15 +119,15 @@ class FlinkGateway:
         return parsed
 
 
-class GatewaySession:
-    """An open session. Its settings and temporary tables are gone when it is deleted."""
+class RestSession:
+    """An open session of the gateway's REST."""
 
     def __init__(self, gateway: FlinkGateway, handle: str, clock: Clock) -> None:
         self._gateway = gateway
         self._path = f"/sessions/{handle}"
         self._clock = clock
 
-    def run(self, statement: str, timeout_s: float = 120.0) -> Result:
+    def run(self, statement: str, timeout_s: float = STATEMENT_S) -> Result:
         """Run one statement (no closing `;`) and read all its rows.
 
         Raises:
@@ -113,7 +146,7 @@ class GatewaySession:
             with suppress(GatewayError):
                 self._gateway.call("DELETE", f"{path}/close")
 
-    def run_all(self, statements: list[str], timeout_s: float = 120.0) -> list[Result]:
+    def run_all(self, statements: list[str], timeout_s: float = STATEMENT_S) -> list[Result]:
         """Run `statements` in order, each within `timeout_s`."""
         return [self.run(statement, timeout_s) for statement in statements]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
@@ -17,6 +17,8 @@ POLL_S = 0.2
 # More than `task.cancellation.timeout` in flink/config.yaml, after which a TaskManager with a stuck task ends itself.
 CANCEL_TIMEOUT_S = 120.0
 CANCEL_AGAIN_S = 10.0
+# The state of a stream is some megabytes and stops in 0.6 s; the rest is for a store that is slow.
+SAVEPOINT_TIMEOUT_S = 120.0
 CANCELLING = "CANCELLING"
 FINAL_STATES = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
@@ -83,6 +85,34 @@ class CheckpointStatus:
     restored_path: str | None
 
 
+class JobManager(Protocol):
+    """What the control plane asks of Flink's JobManager and does to its jobs.
+
+    Every method raises FlinkUnreachableError while the JobManager is away, and FlinkRestError when it refuses.
+    """
+
+    def cluster(self) -> Cluster:
+        """The JobManager returns its TaskManagers and slots."""
+
+    def jobs(self) -> list[JobSummary]:
+        """The JobManager returns all jobs that it knows, final ones included."""
+
+    def checkpoints(self, jid: str) -> CheckpointStatus:
+        """The JobManager returns a job's checkpoint counts and its newest completed checkpoint."""
+
+    def restarts(self, jid: str) -> int:
+        """The JobManager returns how often it restarted a job; it refreshes that only every 10 s."""
+
+    def last_failure(self, jid: str) -> str | None:
+        """The JobManager returns in one line why a job failed last, or None."""
+
+    def cancel(self, jid: str, timeout_s: float = CANCEL_TIMEOUT_S) -> None:
+        """The job is final within `timeout_s` seconds; its retained checkpoints stay."""
+
+    def stop_with_savepoint(self, jid: str, directory: str, timeout_s: float = SAVEPOINT_TIMEOUT_S) -> str:
+        """The job stops with a savepoint below `directory`, whose path is returned, within `timeout_s` seconds."""
+
+
 class FlinkRest:
     """The JobManager at `url`, without a trailing slash."""
 
@@ -139,7 +169,7 @@ class FlinkRest:
         if live is not None:
             raise FlinkRestError(f"job {jid} was cancelled but is {described(live)} after {timeout_s:.0f} s")
 
-    def stop_with_savepoint(self, jid: str, directory: str, timeout_s: float = 120.0) -> str:
+    def stop_with_savepoint(self, jid: str, directory: str, timeout_s: float = SAVEPOINT_TIMEOUT_S) -> str:
         """Stop a job with a savepoint below `directory` and give its path.
 
         A savepoint request ends COMPLETED even when it failed: only a location without a failure cause counts.

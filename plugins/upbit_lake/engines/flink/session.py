@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from upbit_lake.contract.model import Contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.contract.sql_files import load_statements, sql_variables
-from upbit_lake.engines.flink.gateway import FlinkGateway, GatewaySession
+from upbit_lake.engines.flink.gateway import Gateway, GatewaySession
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ STREAMING = {"execution.runtime-mode": "streaming"}
 
 @contextmanager
 def lake_session(
-    gateway: FlinkGateway,
+    gateway: Gateway,
     contract: Contract,
     settings: Settings,
     name: str,

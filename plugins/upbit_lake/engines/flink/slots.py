@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
-from upbit_lake.engines.flink.jobmanager import Cluster, FlinkRest, JobSummary
+from upbit_lake.engines.flink.jobmanager import Cluster, JobManager, JobSummary
 
 POLL_S = 2.0
 
@@ -35,7 +35,7 @@ def slot_problem(cluster: Cluster, jobs: Iterable[JobSummary], streaming: Iterab
     return None
 
 
-def await_slot(rest: FlinkRest, streaming: Iterable[str], timeout_s: float, clock: Clock = SYSTEM) -> None:
+def await_slot(rest: JobManager, streaming: Iterable[str], timeout_s: float, clock: Clock = SYSTEM) -> None:
     """Wait until batch work may run; raises BatchYieldsError after `timeout_s` s, FlinkRestError."""
     names = list(streaming)
     problem = wait_until(
@@ -45,7 +45,7 @@ def await_slot(rest: FlinkRest, streaming: Iterable[str], timeout_s: float, cloc
         raise BatchYieldsError(f"batch work deferred: {problem}; the next run retries")
 
 
-def streaming_jobs(rest: FlinkRest, streaming: Iterable[str]) -> dict[str, StreamingJob]:
+def streaming_jobs(rest: JobManager, streaming: Iterable[str]) -> dict[str, StreamingJob]:
     """The running streaming jobs by name, to be compared before and after."""
     names = set(streaming)
     return {

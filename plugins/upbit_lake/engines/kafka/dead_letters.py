@@ -1,111 +1,80 @@
-"""Reads the few records of the coverage's gaps from Kafka, and sends what cannot be stored to the dead letters."""
+"""Sends what cannot be stored to the topic of the dead letters, with its bytes, its reason and where it stood."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
+from upbit_lake.contract.model import Topic
 from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.kafka.offsets import KafkaAnswerError
-from upbit_lake.verify.coverage import Range
-from upbit_lake.verify.expected import Record, dead_letter_headers
+from upbit_lake.engines.kafka.records import KafkaRecord
 
-SILENCE_S = 30.0
-POLL_S = 1.0
-BATCH = 1000
-
-
-def read_records(kafka: KafkaLogin, topic: str, ranges: Iterable[Range]) -> Iterator[Record]:
-    """The records of `ranges` in order. Offsets that Kafka has deleted meanwhile are left out.
-
-    No group is joined and nothing is committed. Raises KafkaAnswerError when Kafka falls silent for 30 s.
-    """
-    consumer = Consumer(
-        {
-            **kafka.client,
-            "group.id": "upbit-lake-coverage",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-        }
-    )
-    try:
-        for wanted in ranges:
-            yield from _read_range(consumer, topic, wanted)
-    finally:
-        consumer.close()
+# A record that is not acknowledged in this time is given up: a leader that died is replaced within some 10 s.
+DELIVERY_S = 60.0
+# All have been acknowledged or given up by then, whatever the last retry still waits for.
+FLUSH_S = DELIVERY_S + 30.0
 
 
-def _read_range(
-    consumer: Consumer, topic: str, wanted: Range, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Record]:
-    consumer.assign([TopicPartition(topic, wanted.partition, wanted.start)])
-    deadline = clock() + SILENCE_S
-    while True:
-        messages = consumer.consume(min(BATCH, wanted.end - wanted.start), POLL_S)
-        for message in messages:
-            error = message.error()
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                return
-            if error is not None and not error.retriable():
-                raise KafkaAnswerError(f"topic {topic}[{wanted.partition}]: {error.str()}")
+class DeadLetters(Protocol):
+    """Who takes the records that cannot be stored."""
+
+    def send(self, bad: Iterable[tuple[KafkaRecord, str]]) -> None:
+        """The topic takes each record with its reason; raises KafkaAnswerError unless all are acknowledged.
+
+        Sending one twice is harmless: the lake keeps it under its origin's place.
+        """
+
+
+class DeadLetterTopic:
+    """The dead letters' topic as the contract says it; nothing is contacted before the first `send`."""
+
+    def __init__(self, kafka: KafkaLogin, topic: Topic) -> None:
+        self._kafka = kafka
+        self._topic = topic
+
+    def send(self, bad: Iterable[tuple[KafkaRecord, str]]) -> None:
+        """The topic takes each record with its reason; raises KafkaAnswerError unless all are acknowledged."""
+        name, refused = self._topic.name, list[str]()
+        producer = Producer(self._settings())
+
+        def delivered(error: KafkaError | None, _message: Any) -> None:
             if error is not None:
-                continue
-            record = record_of(message)
-            if record.offset >= wanted.end:
-                return
-            yield record
-            if record.offset == wanted.end - 1:
-                return
-            deadline = clock() + SILENCE_S
-        if clock() > deadline:
-            raise KafkaAnswerError(f"topic {topic}[{wanted.partition}]: no record for {SILENCE_S:.0f} s")
+                refused.append(error.str())
 
+        try:
+            for record, reason in bad:
+                headers: list[tuple[str, str | bytes | None]] = [*dead_letter_headers(record, reason)]
+                key = record.key or b"unknown"
+                producer.produce(name, value=record.value, key=key, headers=headers, on_delivery=delivered)
+                producer.poll(0)
+            waiting = producer.flush(FLUSH_S)
+        except (KafkaException, BufferError) as error:
+            raise KafkaAnswerError(f"topic {name}: a dead letter was refused ({error})") from None
+        if refused or waiting:
+            raise KafkaAnswerError(f"topic {name}: {len(refused) + waiting} dead letters were not acknowledged")
 
-def record_of(message: Any) -> Record:
-    """A message of confluent-kafka as a Record."""
-    headers = {name: value for name, value in message.headers() or [] if value is not None}
-    return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        headers,
-    )
-
-
-def send_dead_letters(kafka: KafkaLogin, topic: str, bad: Iterable[tuple[Record, str]]) -> None:
-    """Send records with their bytes, key and reason to the dead-letter `topic`; raises KafkaAnswerError.
-
-    Sending one twice is harmless: the lake keeps it under its origin's place.
-    """
-    failed: list[str] = []
-    producer = Producer(
-        {
-            **kafka.client,
+    def _settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            **self._kafka.client,
             "enable.idempotence": True,
-            "message.max.bytes": 9 << 20,
-            "message.timeout.ms": 60_000,
+            "message.timeout.ms": int(DELIVERY_S * 1000),
         }
-    )
+        # The client refuses what is longer than its own bound before the topic can take it.
+        longest = self._topic.config.get("max.message.bytes")
+        return settings | ({"message.max.bytes": int(longest)} if longest else {})
 
-    def delivered(error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
-            failed.append(error.str())
 
-    try:
-        for record, reason in bad:
-            headers: list[tuple[str, str | bytes | None]] = [*dead_letter_headers(record, reason)]
-            key = record.key or b"unknown"
-            producer.produce(topic, value=record.value, key=key, headers=headers, on_delivery=delivered)
-            producer.poll(0)
-        waiting = producer.flush(90)
-    except (KafkaException, BufferError) as error:
-        raise KafkaAnswerError(f"topic {topic}: a dead letter was refused ({error})") from None
-    if failed or waiting:
-        raise KafkaAnswerError(f"topic {topic}: {len(failed) + waiting} dead letters were not acknowledged")
+def dead_letter_headers(record: KafkaRecord, reason: str) -> list[tuple[str, bytes]]:
+    """The headers of the dead letter that carries `record`: its own, the reason, and where it stood."""
+    kept = [(name, record.headers[name]) for name in ("source", "conn", "frame", "recv_ns") if name in record.headers]
+    return [
+        *(kept or [("source", b"unknown")]),
+        ("reason", " ".join(reason.split()).encode()),
+        ("origin_topic", record.topic.encode()),
+        ("origin_partition", str(record.partition).encode()),
+        ("origin_offset", str(record.offset).encode()),
+        ("origin_timestamp", str(record.timestamp_ms).encode()),
+    ]

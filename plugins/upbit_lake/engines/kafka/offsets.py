@@ -1,10 +1,10 @@
-"""What Kafka tells about the topics: first and end offsets, committed offsets of the jobs, age of the newest record."""
+"""What Kafka says of the topics: first and end offsets, committed offsets of the jobs, age of the newest record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -15,12 +15,12 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-TIMEOUT_S = 30.0
-_SPEC: Any = OffsetSpec  # the library's own hints stop here
-
+from upbit_lake.engines.kafka.admin import ADMIN_TIMEOUT_S
 
 # Every consumer group of ours; the rights to them are granted by it.
 GROUP_PREFIX = "upbit-lake-"
+
+_SPEC: Any = OffsetSpec  # the library's own hints stop here
 
 
 class KafkaAnswerError(RuntimeError):
@@ -53,44 +53,48 @@ class TopicOffsets:
     partitions: Mapping[int, PartitionOffsets]
 
 
+class OffsetReader(Protocol):
+    """Who tells where a topic begins and ends and how far a consumer group has come."""
+
+    def read(self, topic: str, group: str) -> TopicOffsets:
+        """Kafka returns the offsets of `topic` and those that `group` has committed; raises KafkaAnswerError."""
+
+
+class ConfluentOffsets:
+    """The offsets through confluent_kafka's AdminClient."""
+
+    def __init__(self, client: AdminClient) -> None:
+        self._client = client
+
+    def read(self, topic: str, group: str) -> TopicOffsets:
+        """Kafka returns the offsets of `topic` and those that `group` has committed; raises KafkaAnswerError."""
+        client = self._client
+        try:
+            asked = client.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_TIMEOUT_S)
+            description = asked[topic].result()
+            numbers = [partition.id for partition in description.partitions]
+            first, end, newest = (
+                _offsets(client, topic, numbers, spec)
+                for spec in (_SPEC.earliest(), _SPEC.latest(), _SPEC.max_timestamp())
+            )
+            committed = _committed(client, topic, numbers, group)
+        except KafkaException as error:
+            raise KafkaAnswerError(f"topic {topic}: {error.args[0].str()}") from None
+        partitions = {
+            number: PartitionOffsets(
+                first=first[number][0],
+                end=end[number][0],
+                committed=committed.get(number),
+                newest_ms=newest[number][1] if newest[number][0] >= 0 else None,
+            )
+            for number in numbers
+        }
+        return TopicOffsets(topic, str(description.topic_id), partitions)
+
+
 def group_of(source: str) -> str:
     """The consumer group of a source in `sql/sources/`: a stream's name or `dead_letter`."""
     return f"{GROUP_PREFIX}{source.replace('_', '-')}"
-
-
-def read_topic(admin: AdminClient, topic: str, group: str) -> TopicOffsets:
-    """Offsets of `topic` and those that `group` has committed; raises KafkaAnswerError."""
-    try:
-        description = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic].result()
-        numbers = [partition.id for partition in description.partitions]
-        first, end, newest = (
-            _offsets(admin, topic, numbers, spec) for spec in (_SPEC.earliest(), _SPEC.latest(), _SPEC.max_timestamp())
-        )
-        committed = _committed(admin, topic, numbers, group)
-    except KafkaException as error:
-        raise KafkaAnswerError(f"topic {topic}: {error.args[0].str()}") from None
-    partitions = {
-        number: PartitionOffsets(
-            first=first[number][0],
-            end=end[number][0],
-            committed=committed.get(number),
-            newest_ms=newest[number][1] if newest[number][0] >= 0 else None,
-        )
-        for number in numbers
-    }
-    return TopicOffsets(topic, str(description.topic_id), partitions)
-
-
-def offsets_at(admin: AdminClient, topic: TopicOffsets, moment_ms: int) -> dict[int, int]:
-    """Per partition the first offset that Kafka received at `moment_ms` or later (`end` when there is none)."""
-    try:
-        found = _offsets(admin, topic.topic, topic.partitions, _SPEC.for_timestamp(moment_ms))
-    except KafkaException as error:
-        raise KafkaAnswerError(f"topic {topic.topic}: {error.args[0].str()}") from None
-    return {
-        number: found[number][0] if found[number][0] >= 0 else partition.end
-        for number, partition in topic.partitions.items()
-    }
 
 
 def source_ended(topics: Iterable[TopicOffsets], now_ms: int, silence_s: int) -> bool:
@@ -102,15 +106,17 @@ def source_ended(topics: Iterable[TopicOffsets], now_ms: int, silence_s: int) ->
     return now_ms - max(newest) >= silence_s * 1000
 
 
-def _offsets(admin: AdminClient, topic: str, numbers: Iterable[int], spec: Any) -> dict[int, tuple[int, int]]:
+def _offsets(client: AdminClient, topic: str, numbers: Iterable[int], spec: Any) -> dict[int, tuple[int, int]]:
     """(offset, timestamp in ms) by partition; offset -1 = none."""
     asked = {TopicPartition(topic, number): spec for number in numbers}
-    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=TIMEOUT_S)
+    answers = client.list_offsets(
+        asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ADMIN_TIMEOUT_S
+    )
     results = {place.partition: future.result() for place, future in answers.items()}
     return {number: (result.offset, result.timestamp) for number, result in results.items()}
 
 
-def _committed(admin: AdminClient, topic: str, numbers: Iterable[int], group: str) -> dict[int, int]:
+def _committed(client: AdminClient, topic: str, numbers: Iterable[int], group: str) -> dict[int, int]:
     request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in numbers])
-    answer = admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT_S)[group].result()
+    answer = client.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)[group].result()
     return {place.partition: place.offset for place in answer.topic_partitions or [] if place.offset >= 0}

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from upbit_lake.contract.model import Lake
-from upbit_lake.jobs.restore_points import bucket_and_prefix
+from upbit_lake.engines.s3 import ObjectStore, bucket_and_prefix
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Snapshot:
     records: int
 
 
-def latest_snapshot(s3: Any, lake: Lake, table: str) -> Snapshot | None:
+def latest_snapshot(s3: ObjectStore, lake: Lake, table: str) -> Snapshot | None:
     """The newest snapshot of a table, or None before the first commit (or without the table)."""
     hint = _read(s3, lake, table, "snapshot/LATEST")
     if hint is None:
@@ -42,20 +41,12 @@ def parse_snapshot(text: str) -> Snapshot:
     return Snapshot(data["id"], data["timeMillis"], data.get("totalRecordCount") or 0)
 
 
-def created_ms(s3: Any, lake: Lake, table: str) -> int | None:
+def created_ms(s3: ObjectStore, lake: Lake, table: str) -> int | None:
     """When the table was created (epoch ms), or None without the table; a recreated table has another time."""
     text = _read(s3, lake, table, "schema/schema-0")
     return int(json.loads(text)["timeMillis"]) if text else None
 
 
-def _read(s3: Any, lake: Lake, table: str, name: str) -> str | None:
-    from botocore.exceptions import ClientError
-
+def _read(s3: ObjectStore, lake: Lake, table: str, name: str) -> str | None:
     bucket, prefix = bucket_and_prefix(lake.warehouse)
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=f"{prefix}{lake.database}.db/{table}/{name}")
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
-            return None
-        raise
-    return str(answer["Body"].read().decode("utf-8"))
+    return s3.read(bucket, f"{prefix}{lake.database}.db/{table}/{name}")

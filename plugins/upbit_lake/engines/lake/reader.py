@@ -1,4 +1,4 @@
-"""The control plane's view of the lake: exact, merged by key, without Flink. See `lake_query` for how it reads."""
+"""The control plane's view of the lake: exact, merged by key, without Flink. See `process` for how it reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -21,18 +21,39 @@ PLUGINS = Path(__file__).resolve().parents[3]
 TIMEOUT_S = 600.0
 
 
-@dataclass(frozen=True)
-class LakeReader:
-    """Reads the tables of `database` below the warehouse that `catalog` names (options of the Rust reader).
+class LakeReader(Protocol):
+    """Who answers reading statements about the lake.
 
     SQL is DataFusion's, with `FROM t VERSION AS OF <snapshot>`, `"t$snapshots"`, `"t$files"`, `"t$partitions"`.
     """
+
+    def query(self, sql: str, timeout_s: float = TIMEOUT_S) -> pa.Table:
+        """The reader returns the answer of one statement, which may lack its columns when it has no row.
+
+        Raises:
+            LakeQueryError: it cannot be answered, or not within `timeout_s` seconds.
+        """
+
+    def rows(self, sql: str, timeout_s: float = TIMEOUT_S) -> list[dict[str, Any]]:
+        """The reader returns `query` as dictionaries: decimals exact, times as datetime in UTC."""
+
+    def query_all(self, queries: Sequence[str], timeout_s: float = TIMEOUT_S) -> list[pa.Table]:
+        """The reader returns the answers of `queries` in their order.
+
+        Raises:
+            LakeQueryError: one of them cannot be answered, or all together not within `timeout_s` seconds.
+        """
+
+
+@dataclass(frozen=True)
+class ProcessReader:
+    """Reads the tables of `database` below the warehouse that `catalog` names (options of the Rust reader)."""
 
     catalog: Mapping[str, str] = field(repr=False)
     database: str
 
     @classmethod
-    def connect(cls, contract: Contract, settings: Settings) -> LakeReader:
+    def connect(cls, contract: Contract, settings: Settings) -> ProcessReader:
         """A reader of the pipeline's lake; nothing is contacted yet."""
         environment = {
             "S3_ENDPOINT": settings.s3_endpoint,

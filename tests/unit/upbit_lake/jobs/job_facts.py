@@ -1,14 +1,12 @@
-"""Facts about the trade job as a test needs them, and an engine bundle of which Flink alone answers."""
+"""Facts about the trade job as a test needs them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
 
 from upbit_lake.contract.reader import load_contract
-from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.flink.jobmanager import CheckpointStatus, Cluster, JobSummary
+from upbit_lake.engines.flink.jobmanager import JobSummary
 from upbit_lake.jobs.facts import JobFacts
 from upbit_lake.jobs.restore_points import RestorePoint
 from upbit_lake.state.job_runs import JobRun
@@ -32,29 +30,3 @@ def facts(
         return [left[jid] for jid in ids if jid in left]
 
     return JobFacts(TRADE, live, runs, TOPICS, TABLES, fingerprint, list_points)
-
-
-@dataclass
-class Flink:
-    """The JobManager's answers."""
-
-    listed: list[JobSummary] = field(default_factory=list)
-    error: Exception | None = None
-
-    def cluster(self) -> Cluster:
-        return Cluster(2, 4, 1)
-
-    def jobs(self) -> list[JobSummary]:
-        return self.listed
-
-    def checkpoints(self, jid: str) -> CheckpointStatus:  # noqa: ARG002 (as the client's)
-        if self.error:
-            raise self.error
-        return CheckpointStatus(1, 0, None, None)
-
-    def restarts(self, jid: str) -> int:  # noqa: ARG002 (as the client's)
-        return 0
-
-
-def engines(flink: Flink | None = None) -> Engines:
-    return Engines(load_contract(), cast(Any, None), cast(Any, None), cast(Any, flink or Flink()), None, None, None)  # type: ignore[arg-type]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from upbit_lake.engines.s3 import StoredObject
 from upbit_lake.jobs import ladder
-from upbit_lake.jobs.restore_points import StoredObject, checkpoints_of
+from upbit_lake.jobs.restore_points import checkpoints_of
 from upbit_lake.state.job_runs import JobRun
 
 A = "a" * 32

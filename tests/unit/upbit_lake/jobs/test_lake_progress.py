@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from tests.twins.flink import SessionTwin
 from upbit_lake.contract.model import Contract
 from upbit_lake.engines.flink.gateway import GatewaySession, Result
-from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.lake.reader import ProcessReader
 from upbit_lake.jobs.lake_progress import LakeProgress
 
 NINE_MS = 1_795_424_400_000
@@ -32,11 +33,7 @@ class Flink:
     @contextmanager
     def __call__(self, name: str) -> Iterator[GatewaySession]:
         self.asked.append(name)
-        yield cast(GatewaySession, self)
-
-    def run(self, statement: str, timeout_s: float = 0.0) -> Result:  # noqa: ARG002 (as the session's)
-        self.asked.append(statement)
-        return Result((), self._answers.pop(0), None)
+        yield SessionTwin(lambda _: Result((), self._answers.pop(0), None), {}, self.asked)
 
 
 def must_not_be_asked(name: str) -> AbstractContextManager[GatewaySession]:
@@ -73,7 +70,7 @@ def test_the_reader_says_the_newest_event(lake: Any, contract: Contract) -> None
 def test_flink_is_asked_when_the_reader_fails(
     tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reader = LakeReader({"warehouse": str(tmp_path / "none")}, "upbit")
+    reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "upbit")
     flink = Flink((("dt=2026-11-23/hh=09",), ("dt=2026-11-23/hh=08",)), ((0, 41), (1, 7)))
     with caplog.at_level(logging.WARNING):
         assert LakeProgress(contract, reader, flink).highest_offsets("trade") == {0: 41, 1: 7}
@@ -99,6 +96,6 @@ def test_flink_is_asked_when_the_reader_takes_too_long(
 
 
 def test_flink_says_that_the_lake_is_empty(tmp_path: Path, contract: Contract) -> None:
-    reader = LakeReader({"warehouse": str(tmp_path / "none")}, "upbit")
+    reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "upbit")
     assert LakeProgress(contract, reader, Flink(())).highest_offsets("trade") == {}
     assert LakeProgress(contract, reader, Flink(())).newest_event_ms(contract.streams["trade"]) is None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from upbit_lake.contract.reader import load_contract
-from upbit_lake.engines.kafka.records import Record
+from upbit_lake.engines.kafka.records import KafkaRecord
 from upbit_lake.jobs import lost_hours
 
 NINE = int(datetime(2026, 11, 23, 9, 30, tzinfo=UTC).timestamp() * 1000)
@@ -38,8 +38,8 @@ def test_lost_hours_are_named() -> None:
 def test_the_oldest_event_is_the_exchange_s_time() -> None:
     stream = load_contract().streams["orderbook"]
     records = [
-        Record(0, 0, 5_000, b'{"timestamp":1691530805062000}'),
-        Record(1, 0, 5_000_000_000_000, b"broken"),
+        KafkaRecord("upbit-orderbook", 0, 0, 5_000, None, b'{"timestamp":1691530805062000}', {}),
+        KafkaRecord("upbit-orderbook", 1, 0, 5_000_000_000_000, None, b"broken", {}),
     ]
     assert lost_hours.oldest_event_ms(records, stream) == 1_691_530_805_062
     assert lost_hours.oldest_event_ms([], stream) is None

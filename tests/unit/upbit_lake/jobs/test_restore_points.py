@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from upbit_lake.jobs.restore_points import StoredObject, bucket_and_prefix, checkpoints_of, newest_first, savepoints_of
+from upbit_lake.engines.s3 import StoredObject, bucket_and_prefix
+from upbit_lake.jobs.restore_points import checkpoints_of, newest_first, savepoints_of
 
 A, B = "a" * 32, "b" * 32
 

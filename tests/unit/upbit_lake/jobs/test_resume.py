@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.upbit_lake.jobs.job_facts import NEW, OLD, TRADE, engines, facts
+from tests.twins.engines import twin_engines
+from tests.unit.upbit_lake.jobs.job_facts import NEW, OLD, TRADE, facts
 from upbit_lake.jobs import resume
 from upbit_lake.jobs.facts import JobFacts
 from upbit_lake.jobs.ladder import Rung
@@ -21,7 +22,7 @@ def lake_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rungs(known: JobFacts) -> list[Rung]:
-    return list(resume.rungs(engines(), known))
+    return list(resume.rungs(twin_engines(), known))
 
 
 def test_a_renewed_job_that_died_before_its_first_checkpoint_begins_again() -> None:
@@ -47,13 +48,13 @@ def test_a_savepoint_that_was_left_after_the_facts_were_gathered_counts() -> Non
         known.job, known.live, known.runs, known.topics, known.tables, "f", lambda ids: [points[jid] for jid in ids]
     )
     points[NEW.job_id] = RestorePoint("savepoint", "s3://flink/savepoint-b", 10.0)
-    assert next(resume.rungs(engines(), known)).recovery_path == "s3://flink/savepoint-b"
+    assert next(resume.rungs(twin_engines(), known)).recovery_path == "s3://flink/savepoint-b"
 
 
 def test_a_failing_question_does_not_keep_a_cancelled_job_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "start", lambda *_: Started("b", "x"))
     # Neither the lake's reader nor Flink's gateway can be reached with these engines.
-    started, lost = resume.renew(engines(), facts(NEW), "x")
+    started, lost = resume.renew(twin_engines(), facts(NEW), "x")
     assert started.job_id == "b"
     [line] = lost
     assert line.startswith("trade: the hours that cannot be refilled are unknown (")
@@ -64,8 +65,8 @@ def test_a_running_job_that_is_not_remembered_is_adopted(monkeypatch: pytest.Mon
     monkeypatch.setattr(resume, "remembered_runs", lambda *_: [OLD])
     monkeypatch.setattr(resume, "gather", lambda *_: facts(OLD))
     monkeypatch.setattr(resume, "remember", lambda _e, _f, jid, _s: remembered.append(jid))
-    assert not resume.adopt_unknown(engines(), TRADE, OLD.job_id)
-    assert resume.adopt_unknown(engines(), TRADE, NEW.job_id)
+    assert not resume.adopt_unknown(twin_engines(), TRADE, OLD.job_id)
+    assert resume.adopt_unknown(twin_engines(), TRADE, NEW.job_id)
     assert remembered == [NEW.job_id]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.upbit_lake.jobs.job_facts import NEW, engines, facts
+from tests.twins.engines import twin_engines
+from tests.unit.upbit_lake.jobs.job_facts import NEW, facts
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.jobs import ladder, start
 from upbit_lake.jobs.identity import written_tables
@@ -24,7 +25,7 @@ def test_an_attempt_that_left_no_state_is_forgotten(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(job_runs, "forget", lambda _, jid: forgotten.append(jid))
     points = {NEW.job_id: RestorePoint("checkpoint", "s3://flink/new/chk-1", 8.0, 1)} if leaves_state else {}
     with pytest.raises(start.JobStartError, match="job trade: all 1 restart points failed; last error: not running"):
-        start.start(engines(), facts(points=points), ladder.first_start())
+        start.start(twin_engines(), facts(points=points), ladder.first_start())
     assert forgotten == ([] if leaves_state else [NEW.job_id])
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.twins.clock import HandClock
+from tests.twins.engines import twin_engines
+from tests.twins.flink import GatewayTwin, JobManagerTwin
 from upbit_lake.contract.columns import table_columns
-from upbit_lake.engines.flink.gateway import GatewayError
+from upbit_lake.engines.engines import Engines
+from upbit_lake.engines.flink.gateway import GatewayError, GatewaySession, Result
 from upbit_lake.engines.flink.jobmanager import Cluster, JobSummary
 from upbit_lake.engines.flink.slots import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
 from upbit_lake.engines.kafka.offsets import group_of
@@ -21,14 +26,12 @@ from upbit_lake.hours.progress import LakeState
 from upbit_lake.maintain import compaction, expiry
 from upbit_lake.maintain.compaction import (
     CloseError,
-    Closing,
     Compacted,
     CompactionError,
-    Maintenance,
     difference,
-    plan_closing,
 )
 from upbit_lake.maintain.expiry import RetentionError, is_due, parse_retention
+from upbit_lake.maintain.plan import Closing, plan_closing
 from upbit_lake.state.verdicts import Level, Status, Verdict
 from upbit_lake.verify.run import absent, gone_hours, red_reasons, remember_rows, summary
 
@@ -55,95 +58,116 @@ def test_candles_are_recomputed_only_where_trades_changed(contract: Any) -> None
     assert list(closing.compact) == ["trade", "ticker", CANDLES]
 
 
-class Steps(Maintenance):
+TEN = NINE.shifted(1)
+
+
+class Steps:
     """Notes what is done, in its order; `faults`: table → what its compaction raises or finds broken."""
 
-    done: list[str] = []  # noqa: RUF012 (reset by the fixture)
-    faults: dict[str, Exception | str] = {}  # noqa: RUF012
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self.faults: dict[str, Exception | str] = {}
+        self.flink = JobManagerTwin()
+        self.engines = replace(twin_engines(), flink=self.flink, gateway=GatewayTwin(self._runs))
 
-    def _compact(self, session: Any, table: str, hours: Any) -> Compacted:  # noqa: ARG002
+        def set_closed(_: object, states: list[PartitionState], __: datetime) -> None:
+            self.done += [f"closed {item.table} {item.hour}" for item in states]
+
+        monkeypatch.setattr(compaction, "set_closed", set_closed)
+
+    def close(self, compact: dict[str, list[Hour]], exact: list[Hour] | None = None) -> list[str]:
+        """Close hours; `exact`: those whose candles are recomputed."""
+        closing = Closing({CANDLES: exact} if exact else {}, compact)
+        return compaction.close_hours(self.engines, closing, NOW, self._compacts)
+
+    def _compacts(self, _: Engines, __: GatewaySession, table: str, hours: Sequence[Hour]) -> Compacted:
         self.done.append(f"compact {table}")
         fault = self.faults.get(table)
         if isinstance(fault, Exception):
             raise fault
-        broken = [f"{table} {hours[0]}: {fault}"] if fault else []
-        whole = hours[1:] if fault else hours
+        if fault == "slots are taken":
+            self.flink.slots = 0
+        broken = [f"{table} {hours[0]}: {fault}"] if fault == "9 files" else []
+        whole = hours[1:] if broken else hours
         return Compacted([PartitionState(table, hour, 1, 1, 1, NOW) for hour in whole], len(whole), broken)
 
-    def _exact(self, session: Any, table: str, hours: Any) -> None:  # noqa: ARG002
-        self.done.append(f"exact {table}")
+    def _runs(self, statement: str) -> Result:
+        if "INSERT INTO" in statement:
+            self.done.append("candles")
+        return Result((), (), None)
 
 
 @pytest.fixture
-def steps(contract: Any, monkeypatch: pytest.MonkeyPatch) -> Steps:
-    made = Steps(contract, *[None] * 5)  # type: ignore[arg-type]
-    Steps.done, Steps.faults = [], {}
-
-    def set_closed(_: object, states: list[PartitionState], __: datetime) -> None:
-        made.done += [f"closed {item.table} {item.hour}" for item in states]
-
-    monkeypatch.setattr(compaction, "set_closed", set_closed)
-    monkeypatch.setattr(compaction, "streaming_jobs", lambda *_: {})
-    monkeypatch.setattr(compaction, "lake_session", lambda *_: nullcontext())
-    monkeypatch.setattr(compaction, "await_slot", lambda *_: made.done.append("await"))
-    return made
-
-
-TEN = NINE.shifted(1)
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    return Steps(monkeypatch)
 
 
 def test_trades_are_closed_only_when_their_candles_hold_them(steps: Steps) -> None:
-    steps.close_hours(Closing({CANDLES: [NINE]}, {"trade": [NINE], CANDLES: [NINE]}), NOW)
+    steps.close({"trade": [NINE], CANDLES: [NINE]}, exact=[NINE])
     assert steps.done == [
-        *("await", "compact trade", "await", f"exact {CANDLES}", f"closed trade {NINE}"),
-        *("await", f"compact {CANDLES}", f"closed {CANDLES} {NINE}"),
+        *("compact trade", "candles", f"closed trade {NINE}"),
+        *(f"compact {CANDLES}", f"closed {CANDLES} {NINE}"),
     ]
+    assert steps.flink.asked.count("cluster") == 3, "each of the three batch jobs waited for its slot"
 
 
 def test_a_bad_hour_keeps_no_other_from_its_turn(steps: Steps) -> None:
     steps.faults = {"trade": "9 files", "ticker": GatewayError("no memory")}
-    closing = Closing({CANDLES: [NINE]}, {"trade": [NINE, TEN], "ticker": [NINE], CANDLES: [NINE]})
     with pytest.raises(CompactionError, match=rf"^trade {NINE}: 9 files; ticker {NINE}: no memory$"):
-        steps.close_hours(closing, NOW)
+        steps.close({"trade": [NINE, TEN], "ticker": [NINE], CANDLES: [NINE]}, exact=[NINE])
     assert f"closed trade {TEN}" in steps.done
     assert f"closed {CANDLES} {NINE}" in steps.done
     assert f"closed trade {NINE}" not in steps.done
 
 
-def test_what_the_engines_failed_with_is_told_at_the_end(steps: Steps) -> None:
+def test_what_the_engines_failed_with_is_said_at_the_end(steps: Steps) -> None:
     steps.faults = {"ticker": GatewayError("no memory")}
     with pytest.raises(CloseError, match="no memory"):
-        steps.close_hours(Closing({}, {"ticker": [NINE], "orderbook": [NINE]}), NOW)
+        steps.close({"ticker": [NINE], "orderbook": [NINE]})
     assert f"closed orderbook {NINE}" in steps.done
 
 
-def test_a_run_that_must_yield_keeps_what_it_has_done(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(*_: object) -> None:
-        if steps.done:
-            raise BatchYieldsError("batch work deferred")
-
-    monkeypatch.setattr(compaction, "await_slot", busy)
-    lines = steps.close_hours(Closing({}, {"ticker": [NINE], "orderbook": [NINE]}), NOW)
-    assert lines == [f"ticker: {NINE} in 1 files as promised", "batch work deferred"]
+def test_a_run_that_is_deferred_keeps_what_it_has_done(steps: Steps) -> None:
+    steps.faults = {"ticker": "slots are taken"}
+    [closed, deferred] = steps.close({"ticker": [NINE], "orderbook": [NINE]})
+    assert closed == f"ticker: {NINE} in 1 files as promised"
+    assert deferred.startswith("batch work deferred: no free slot")
     with pytest.raises(BatchYieldsError):
-        steps.close_hours(Closing({}, {"ticker": [NINE]}), NOW)
+        steps.close({"ticker": [NINE]})
 
 
-def test_a_table_whose_snapshots_do_not_expire_keeps_no_other_from_its_turn(
-    steps: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def call(_: Maintenance, __: object, ___: str, values: dict[str, str]) -> list[dict[str, int]]:
-        if values["TABLE"] == "trade":
+def test_streaming_jobs_that_restart_meanwhile_fail_the_run(steps: Steps) -> None:
+    steps.flink.listed = [replace(job("upbit trade"), jid="j1")]
+
+    def restarts(*arguments: object) -> Compacted:
+        steps.flink.restarted["j1"] = 1
+        return Compacted([], 0, [])
+
+    with pytest.raises(CompactionError, match="streaming jobs were restarted while hours were closed: upbit trade"):
+        compaction.close_hours(steps.engines, Closing({}, {"ticker": [NINE]}), NOW, restarts)
+
+
+def test_a_table_whose_snapshots_do_not_expire_keeps_no_other_from_its_turn(lake: Any) -> None:
+    for number in (1, 2):
+        lake.trades([(NINE.dt, NINE.hh, "KRW-BTC", number, NINE.start_ms, 1, 1, 0, number)])
+    lake.exact_candles(NINE.dt, NINE.hh)
+    lake.exact_candles(NINE.dt, NINE.hh)
+    tables = list[str]()
+
+    def runs(statement: str) -> Result:
+        found = re.search(r"expire_snapshots.*?(trade|candle_1m)", statement, re.DOTALL)
+        if found is None:
+            return Result((), (), None)
+        if found[1] == "trade":
             raise GatewayError("no memory")
-        steps.done.append(values["TABLE"])
-        return [{"expired": 3}]
+        tables.append(found[1])
+        return Result(("expired",), ((3,),), None)
 
-    monkeypatch.setattr(Maintenance, "run", call)
-    monkeypatch.setattr(expiry, "lake_session", lambda *_: nullcontext())
-    monkeypatch.setattr(expiry, "_tables_with_old_snapshots", lambda *_: ["trade", "ticker"])
+    engines = replace(twin_engines(), lake=lake.reader, gateway=GatewayTwin(runs))
+    later = datetime.now(UTC) + timedelta(days=1)
     with pytest.raises(expiry.ExpiryError, match=r"^trade: no memory$"):
-        expiry.expire_snapshots(steps, timedelta(hours=1), NOW)
-    assert steps.done == ["ticker"]
+        expiry.expire_snapshots(engines, timedelta(hours=1), later)
+    assert tables == ["candle_1m"], "what has one snapshot is not asked about"
 
 
 def test_a_second_run_has_nothing_to_do(contract: Any) -> None:
@@ -178,15 +202,8 @@ def test_batch_work_yields_to_streaming_jobs(slots: int, jobs: list[JobSummary],
 
 
 def test_waiting_for_a_slot_ends_in_a_sentence() -> None:
-    class Busy:
-        def cluster(self) -> Cluster:
-            return Cluster(2, 4, 0)
-
-        def jobs(self) -> list[JobSummary]:
-            return []
-
     with pytest.raises(BatchYieldsError, match="the next run retries"):
-        await_slot(Busy(), ["trade"], 3, HandClock())  # type: ignore[arg-type]
+        await_slot(JobManagerTwin(slots=0), ["trade"], 3, HandClock())
 
 
 def test_a_restarted_job_is_noticed() -> None:

@@ -4,66 +4,51 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from upbit_lake.contract.model import Contract, ContractError
 from upbit_lake.contract.reader import parse_contract
+from upbit_lake.engines.kafka.admin import Right
 from upbit_lake.reconcile.access import differences, wanted_rights
 
 STREAMS = ("upbit-orderbook", "upbit-ticker", "upbit-trade")
 
 
-def granted(contract: Contract, principal: str) -> set[tuple[str, str, str, str]]:
-    """(resource, name, how the name is meant, operation)."""
-    rights: set[Any] = wanted_rights(contract)
-    return {
-        (r.restype.name, r.name, r.resource_pattern_type.name, r.operation.name)
-        for r in rights
-        if r.principal == f"User:{principal}"
-    }
+def granted(contract: Contract, principal: str) -> set[tuple[str, str, bool, str]]:
+    """(resource, name, whether all names are meant that begin so, operation)."""
+    rights = wanted_rights(contract)
+    return {(r.resource, r.name, r.prefixed, r.operation) for r in rights if r.principal == f"User:{principal}"}
 
 
 def test_the_ingester_writes_the_topics_and_does_nothing_else(contract: Contract) -> None:
     topics = (*STREAMS, "upbit-dead-letter")
-    assert granted(contract, "ingester") == {("TOPIC", name, "LITERAL", "WRITE") for name in topics}
+    assert granted(contract, "ingester") == {("topic", name, False, "write") for name in topics}
 
 
 def test_flink_reads_the_topics_and_its_groups_and_does_nothing_else(contract: Contract) -> None:
-    topics = {("TOPIC", name, "LITERAL", "READ") for name in (*STREAMS, "upbit-dead-letter")}
-    assert granted(contract, "flink") == topics | {("GROUP", "upbit-lake-", "PREFIXED", "READ")}
+    topics = {("topic", name, False, "read") for name in (*STREAMS, "upbit-dead-letter")}
+    assert granted(contract, "flink") == topics | {("group", "upbit-lake-", True, "read")}
 
 
 def test_the_control_plane_writes_dead_letters_only_and_grants_nothing(contract: Contract) -> None:
     rights = granted(contract, "airflow")
-    assert {name for _, name, _, operation in rights if operation == "WRITE"} == {"upbit-dead-letter"}
-    assert {operation for kind, _, _, operation in rights if kind == "BROKER"} == {"DESCRIBE"}
-    assert "DELETE" not in {operation for *_, operation in rights}
+    assert {name for _, name, _, operation in rights if operation == "write"} == {"upbit-dead-letter"}
+    assert {operation for kind, _, _, operation in rights if kind == "cluster"} == {"describe"}
+    assert "delete" not in {operation for *_, operation in rights}
 
 
 def test_a_new_stream_needs_no_right_of_its_own(contract: Contract) -> None:
     more = replace(contract, topics={**contract.topics, "upbit-new": contract.topics["upbit-trade"]})
     added = wanted_rights(more) - wanted_rights(contract)
-    principals: set[Any] = {right.principal for right in added}
-    assert principals == {"User:ingester", "User:flink", "User:airflow", "User:reader"}
+    assert {right.principal for right in added} == {"User:ingester", "User:flink", "User:airflow", "User:reader"}
     assert {right.name for right in added} == {"upbit-new"}
-
-
-def one(contract: Contract, operation: str) -> Any:
-    rights: set[Any] = wanted_rights(contract)
-    return next(
-        right
-        for right in rights
-        if (right.principal, right.name, right.operation.name) == ("User:ingester", "upbit-trade", operation)
-    )
 
 
 def test_what_is_missing_and_what_is_too_much_is_named(contract: Contract) -> None:
     wanted = wanted_rights(contract)
-    write = one(contract, "WRITE")
-    reads = replace(contract, access={"ingester": replace(contract.access["ingester"], topics=frozenset({"read"}))})
-    found = differences(contract, (wanted - {write}) | {one(reads, "READ")})
+    write = Right("User:ingester", "write", "topic", "upbit-trade")
+    found = differences(contract, (wanted - {write}) | {replace(write, operation="read")})
     assert str(found["ingester"]) == "may not write topic upbit-trade, may read topic upbit-trade"
     assert not found["ingester"].new
     assert {str(found[name]) for name in ("flink", "airflow", "reader")} == {""}

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from upbit_lake.contract.model import Topic
-from upbit_lake.reconcile.buckets import BucketError, BucketState, state_of
+from upbit_lake.engines.kafka.admin import FoundTopic
+from upbit_lake.engines.s3 import BucketError, BucketState, state_of
 from upbit_lake.reconcile.outcome import CREATED, UNCHANGED, Outcome, State
 from upbit_lake.reconcile.tables import TableShape, parse_shape, plan_table
-from upbit_lake.reconcile.topics import FoundTopic, plan_topic, topic_outcome
+from upbit_lake.reconcile.topics import plan_topic, topic_outcome
 
 TOPIC = Topic(3, 3, {"retention.ms": "100", "min.insync.replicas": "2"}, "t")
 FOUND = FoundTopic("t", "id", 3, 3, {"retention.ms": "100", "min.insync.replicas": "2", "segment.ms": "7"})

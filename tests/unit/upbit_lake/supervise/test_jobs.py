@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
 
 import pytest
 
 from tests.twins.clock import HandClock
-from tests.unit.upbit_lake.jobs.job_facts import Flink
+from tests.twins.engines import twin_engines
+from tests.twins.flink import JobManagerTwin
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.flink.jobmanager import FlinkRestError, FlinkUnreachableError, JobSummary
+from upbit_lake.engines.flink.jobmanager import CheckpointStatus, FlinkUnreachableError, JobSummary
 from upbit_lake.state import alarms
 from upbit_lake.supervise import jobs
 from upbit_lake.supervise.job_health import JobCondition, JobHealth
@@ -37,8 +37,7 @@ class Scene:
         monkeypatch.setattr(alarms, "close_alarm", lambda *_: None)
 
     def run(self) -> dict[str, Report]:
-        engines = Engines(load_contract(), *[cast(Any, None)] * 6)
-        return jobs.supervise_jobs(engines, JobsMemory(), self._leased, self._clock)
+        return jobs.supervise_jobs(twin_engines(), JobsMemory(), self._leased, self._clock)
 
     def _judge_all(self, _: object, __: object, memory: JobsMemory, ___: float) -> dict[str, JobHealth]:
         sight = self._sights.pop(0)
@@ -83,10 +82,18 @@ def test_a_jobmanager_that_dies_under_the_lease_is_the_cluster_away(monkeypatch:
     assert scene.happened[-1] == "lease given back"
 
 
+class Gone(JobManagerTwin):
+    """Its jobs end between the list and the question about one of them."""
+
+    def checkpoints(self, jid: str) -> CheckpointStatus:
+        self.listed.clear()
+        return super().checkpoints(jid)
+
+
 def test_a_job_that_is_just_gone_does_not_end_the_look_at_the_others() -> None:
     job = JobSummary("j", "upbit trade", "RUNNING", 0, 6, 6)
-    found = jobs.judge_all(Flink([job], FlinkRestError("job j not found")), load_contract(), JobsMemory(), 1000.0)
+    found = jobs.judge_all(Gone([job]), load_contract(), JobsMemory(), 1000.0)
     assert found["trade"].condition is JobCondition.WAITING
     assert set(found) == {"ticker", "trade", "orderbook"}
     with pytest.raises(FlinkUnreachableError):
-        jobs.judge_all(Flink([job], FlinkUnreachableError("away")), load_contract(), JobsMemory(), 1000.0)
+        jobs.judge_all(JobManagerTwin([job], away=FlinkUnreachableError("away")), load_contract(), JobsMemory(), 1000.0)

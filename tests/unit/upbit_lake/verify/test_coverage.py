@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from tests.twins.clock import HandClock
+from tests.twins.engines import twin_engines
+from tests.twins.kafka import KafkaTwin
 from upbit_lake.contract.columns import table_columns
-from upbit_lake.contract.settings import KafkaLogin
+from upbit_lake.engines.kafka.dead_letters import dead_letter_headers
 from upbit_lake.engines.kafka.offsets import PartitionOffsets, TopicOffsets, source_ended
+from upbit_lake.engines.kafka.records import KafkaRecord, Range
 from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import PartitionState
@@ -25,7 +27,6 @@ from upbit_lake.verify.coverage import (
     BAD,
     LOG_EXPIRED,
     LOSS,
-    Range,
     disjoint,
     is_recreated,
     judge_coverage,
@@ -34,7 +35,7 @@ from upbit_lake.verify.coverage import (
     pending_offsets,
     split_expired,
 )
-from upbit_lake.verify.expected import Bad, NotStored, Record, Stored, dead_letter_headers, dead_letter_place, fate
+from upbit_lake.verify.expected import Bad, NotStored, Stored, dead_letter_place, fate
 from upbit_lake.verify.lake_keys import LakeKeys
 from upbit_lake.verify.lake_offsets import LakeOffsets
 
@@ -45,10 +46,10 @@ TRADE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def record(value: Any, recv_ms: int | None = None, **headers: bytes) -> Record:
+def record(value: Any, recv_ms: int | None = None, **headers: bytes) -> KafkaRecord:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     extra = {} if recv_ms is None else {"recv_ns": str(recv_ms * 1_000_000).encode()}
-    return Record("upbit-trade", 1, 42, NINE.start_ms + 9, b"KRW-BTC", raw, {**extra, **headers})
+    return KafkaRecord("upbit-trade", 1, 42, NINE.start_ms + 9, b"KRW-BTC", raw, {**extra, **headers})
 
 
 def fate_of(contract: Any, value: Any, stream: str = "trade", recv_ms: int | None = None) -> Any:
@@ -103,9 +104,9 @@ def test_a_book_in_microseconds_belongs_to_its_millisecond(contract: Any) -> Non
 def test_a_dead_letter_keeps_where_it_stood() -> None:
     headers = dict(dead_letter_headers(record(b"x", source=b"ws"), "no\n JSON"))
     assert headers["reason"] == b"no JSON"
-    letter = Record("upbit-dead-letter", 0, 3, 99, b"k", b"x", headers)
+    letter = KafkaRecord("upbit-dead-letter", 0, 3, 99, b"k", b"x", headers)
     assert dead_letter_place(letter, "upbit-dead-letter") == Stored(NINE, ("upbit-trade", 1, 42))
-    own = dead_letter_place(Record("upbit-dead-letter", 0, 3, NINE.end_ms, b"k", b"x", {}), "upbit-dead-letter")
+    own = dead_letter_place(KafkaRecord("upbit-dead-letter", 0, 3, NINE.end_ms, b"k", b"x", {}), "upbit-dead-letter")
     assert own == Stored(NINE.shifted(1), ("upbit-dead-letter", 0, 3))
 
 
@@ -212,10 +213,10 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
 ) -> None:
     # Offset 1 is missing below 2, offset 3 above everything that was committed.
     lake.trades([trade(10, 0, 0), trade(12, 0, 2)])
-    records = {n: replace(record({**TRADE, "sequential_id": 10 + n}), partition=0, offset=n) for n in range(4)}
-
-    def read(_kafka: KafkaLogin, _topic: str, ranges: Sequence[Range]) -> Iterator[Record]:
-        return (records[n] for wanted in ranges for n in range(wanted.start, wanted.end))
+    kafka = KafkaTwin()
+    kafka.create_topic(replace(contract.topics["upbit-trade"], partitions=1))
+    for number in range(4):
+        kafka.write("upbit-trade", json.dumps({**TRADE, "sequential_id": 10 + number}).encode(), key=b"KRW-BTC")
 
     # No window was audited before; what one audit saves is open in the next.
     open_gaps: list[Gap] = []
@@ -223,12 +224,10 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     def save(_db: Connection, _topic: str, _windows: Sequence[Window], gaps: Sequence[Gap], _now: datetime) -> None:
         open_gaps[:] = gaps
 
-    monkeypatch.setattr(audit, "read_records", read)
     monkeypatch.setattr(audit, "read_windows", lambda *_: [])
     monkeypatch.setattr(audit, "read_gaps", lambda *_: list(open_gaps))
     monkeypatch.setattr(audit, "save_audit", save)
-    db = cast(Connection, object())
-    auditor = audit.Auditor(contract, "trade", lake.reader, db, KafkaLogin(""), HandClock())
+    auditor = audit.Auditor(replace(twin_engines(contract, kafka), lake=lake.reader), "trade")
     states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}
     state = LakeState(states, {}, {"upbit-trade": topic((0, 4, 4))}, None, datetime.now(UTC), 120)
 

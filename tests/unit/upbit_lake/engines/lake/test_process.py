@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from upbit_lake.engines.lake.process import LakeQueryError, check_reading, one_line, print_rows
-from upbit_lake.engines.lake.reader import PLUGINS, LakeReader
+from upbit_lake.engines.lake.reader import PLUGINS, ProcessReader
 
 NINE_MS = 1_795_424_400_000
 TRADE = ("2026-11-23", "09", "KRW-BTC", 11, NINE_MS, "103460000.12345678", "0.00000001", 0, 0)
@@ -73,7 +73,7 @@ def test_errors_are_one_line(lake: Any) -> None:
 
 def test_reading_a_missing_warehouse_creates_nothing(tmp_path: Any) -> None:
     with pytest.raises(LakeQueryError):
-        LakeReader({"warehouse": str(tmp_path / "none")}, "upbit").query("SELECT * FROM trade")
+        ProcessReader({"warehouse": str(tmp_path / "none")}, "upbit").query("SELECT * FROM trade")
     assert list(tmp_path.iterdir()) == []
 
 
