@@ -25,7 +25,7 @@ from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts import assembly, control_database
 from local.parts.flink import get_json
-from local.parts.part import Part
+from local.processes.part import Part
 from local.processes.supervisor import Supervisor
 
 Section = list[dict[str, Any]]

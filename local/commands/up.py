@@ -22,8 +22,8 @@ from local.home.exclusive import exclusive
 from local.home.places import Places
 from local.home.setting import Setting
 from local.parts import assembly, exchange, ingester
-from local.parts.part import Part
 from local.processes import orphans
+from local.processes.part import Part
 from local.processes.start import Starter
 from local.processes.supervisor import Supervisor
 from local.software.install import FREE_BYTES_TO_INSTALL, install, missing, parts_to_run

@@ -17,7 +17,7 @@ from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.parts.part import Part
+from local.processes.part import Part
 from local.processes.supervisor import socket_path
 
 USER = "admin"

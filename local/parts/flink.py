@@ -10,7 +10,7 @@ import requests
 
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
-from local.parts.part import Part
+from local.processes.part import Part
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
 SLOTS = 4

@@ -7,7 +7,7 @@ import requests
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.home.source import LIVE_REST, LIVE_WEBSOCKET
-from local.parts.part import Part
+from local.processes.part import Part
 
 
 def part(setting: Setting) -> Part:

@@ -21,7 +21,7 @@ from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts import control_database
-from local.parts.part import Part
+from local.processes.part import Part
 from local.software.self_install import made_by
 
 DATABASES = ("airflow", "paimon", "pipeline")

@@ -18,7 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from local.errors import PipelineError, last_words
 from local.home.environment import for_parts
 from local.home.places import Places
-from local.parts.part import Part
+from local.processes.part import Part
 
 # Found in the environment of every process of a home: this is how orphans of a crashed run are told from others.
 MARK = "PIPELINE_OF_HOME"

@@ -78,13 +78,15 @@ def _query(options: argparse.Namespace) -> int:
     from upbit_lake.contract.lake_sql import status_query
     from upbit_lake.contract.model import ContractError
     from upbit_lake.contract.reader import load_contract
+    from upbit_lake.contract.settings import S3Access, SettingsError
     from upbit_lake.contract.sql_files import SqlFileError
-    from upbit_lake.engines.lake.process import LakeQueryError, print_answer
+    from upbit_lake.engines.lake.printing import print_answer
+    from upbit_lake.engines.lake.process import LakeQueryError
 
-    with _one_line(ContractError, LakeQueryError, SqlFileError, prefix="query: "):
+    with _one_line(ContractError, LakeQueryError, SettingsError, SqlFileError, prefix="query: "):
         contract = load_contract(_contract_path())
         sql = options.sql or status_query(contract, options.named)
-        print_answer(contract.lake, os.environ, sql, options.format, sys.stdout)
+        print_answer(contract.lake, S3Access.from_environment(os.environ), sql, options.format, sys.stdout)
     return 0
 
 

@@ -60,10 +60,10 @@ def s3_client(settings: Settings) -> Any:
     """A boto3 client with the control plane's key."""
     return boto3.client(
         "s3",
-        endpoint_url=settings.s3_endpoint,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key,
-        region_name=settings.s3_region,
+        endpoint_url=settings.s3.endpoint,
+        aws_access_key_id=settings.s3.access_key,
+        aws_secret_access_key=settings.s3.secret_key,
+        region_name=settings.s3.region,
     )
 
 

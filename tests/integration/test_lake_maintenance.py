@@ -292,9 +292,9 @@ def test_the_lake_is_read_from_outside(lake: Lake) -> None:
     settings = lake.engines.settings
     environment = {
         **os.environ,
-        "S3_ENDPOINT": settings.s3_endpoint,
-        "S3_ACCESS_KEY": settings.s3_access_key,
-        "S3_SECRET_KEY": settings.s3_secret_key,
+        "S3_ENDPOINT": settings.s3.endpoint,
+        "S3_ACCESS_KEY": settings.s3.access_key,
+        "S3_SECRET_KEY": settings.s3.secret_key,
     }
     done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

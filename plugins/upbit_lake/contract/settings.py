@@ -68,6 +68,26 @@ class KafkaLogin:
 
 
 @dataclass(frozen=True)
+class S3Access:
+    """Where the S3 store is and the key for it; the URL carries no trailing slash."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> S3Access:
+        """Read S3_*; raises SettingsError."""
+        return cls(
+            endpoint=_url(env, "S3_ENDPOINT", "http://127.0.0.1:18333"),
+            access_key=_required(env, "S3_ACCESS_KEY"),
+            secret_key=_required(env, "S3_SECRET_KEY"),
+            region=env.get("S3_REGION") or "us-east-1",
+        )
+
+
+@dataclass(frozen=True)
 class SupervisorSettings:
     """supervisord controls the ingester: `socket` is its unix socket (empty: not given), `process` its name there."""
 
@@ -88,10 +108,7 @@ class Settings:
     """Where the engines are. URLs carry no trailing slash; `repr` never shows a secret."""
 
     kafka: KafkaLogin
-    s3_endpoint: str
-    s3_access_key: str
-    s3_secret_key: str = field(repr=False)
-    s3_region: str
+    s3: S3Access
     flink_rest_url: str
     flink_gateway_url: str
     catalog_jdbc_url: str
@@ -106,10 +123,7 @@ class Settings:
         env = with_new_names(os.environ if environment is None else environment)
         return cls(
             kafka=KafkaLogin.from_environment(env),
-            s3_endpoint=_url(env, "S3_ENDPOINT", "http://127.0.0.1:18333"),
-            s3_access_key=_required(env, "S3_ACCESS_KEY"),
-            s3_secret_key=_required(env, "S3_SECRET_KEY"),
-            s3_region=env.get("S3_REGION") or "us-east-1",
+            s3=S3Access.from_environment(env),
             flink_rest_url=_url(env, "FLINK_REST_URL", "http://127.0.0.1:18081"),
             flink_gateway_url=_url(env, "FLINK_GATEWAY_URL", "http://127.0.0.1:18083"),
             catalog_jdbc_url=_jdbc(env, "jdbc:postgresql://127.0.0.1:15432/paimon"),

@@ -49,7 +49,7 @@ def _kafka(engines: Engines) -> str:
 
 
 def _s3(engines: Engines) -> str:
-    return f"{len(engines.s3.buckets())} buckets at {engines.settings.s3_endpoint}"
+    return f"{len(engines.s3.buckets())} buckets at {engines.settings.s3.endpoint}"
 
 
 def _flink(engines: Engines) -> str:

@@ -27,7 +27,7 @@ class LocalLake:
         self._context.register_catalog("lake", {"warehouse": str(warehouse)}, "upbit")
         self._context.set_current_catalog("lake")
         self._context.set_current_database("upbit")
-        self.reader = ProcessReader({"warehouse": str(warehouse)}, "upbit")
+        self.reader = ProcessReader({"warehouse": str(warehouse)}, "lake", "upbit")
         variables = {"TARGET_FILE_SIZE_MB": "128", "SNAPSHOT_RETENTION_H": "24"}
         for table in contract.tables:
             (ddl,) = load_statements(contract.root / "sql" / "tables" / f"{table}.sql", variables)

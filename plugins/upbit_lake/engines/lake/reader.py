@@ -47,21 +47,17 @@ class LakeReader(Protocol):
 
 @dataclass(frozen=True)
 class ProcessReader:
-    """Reads the tables of `database` below the warehouse that `catalog` names (options of the Rust reader)."""
+    """Reads the tables of `catalog`.`database` below the warehouse that `options` (of the Rust reader) name."""
 
-    catalog: Mapping[str, str] = field(repr=False)
+    options: Mapping[str, str] = field(repr=False)
+    catalog: str
     database: str
 
     @classmethod
     def connect(cls, contract: Contract, settings: Settings) -> ProcessReader:
         """A reader of the pipeline's lake; nothing is contacted yet."""
-        environment = {
-            "S3_ENDPOINT": settings.s3_endpoint,
-            "S3_ACCESS_KEY": settings.s3_access_key,
-            "S3_SECRET_KEY": settings.s3_secret_key,
-            "S3_REGION": settings.s3_region,
-        }
-        return cls(catalog_options(environment, contract.lake.warehouse), contract.lake.database)
+        lake = contract.lake
+        return cls(catalog_options(settings.s3, lake.warehouse), lake.catalog, lake.database)
 
     def query(self, sql: str, timeout_s: float = TIMEOUT_S) -> pa.Table:
         """The answer of one reading statement; raises LakeQueryError. An empty answer may lack its columns."""
@@ -78,7 +74,12 @@ class ProcessReader:
         Raises:
             LakeQueryError: one of them cannot be answered, or all together did not end within `timeout_s`.
         """
-        request = {"catalog": dict(self.catalog), "database": self.database, "queries": list(queries)}
+        request = {
+            "options": dict(self.options),
+            "catalog": self.catalog,
+            "database": self.database,
+            "queries": list(queries),
+        }
         path = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
         try:
             done = subprocess.run(

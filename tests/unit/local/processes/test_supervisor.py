@@ -12,7 +12,7 @@ from local.errors import PipelineError
 from local.home.places import Places
 from local.home.setting import Setting
 from local.parts import assembly
-from local.parts.part import Part
+from local.processes.part import Part
 from local.processes.supervisor import MARK, Supervisor, launch_script, write_private
 from local.software.install import parts_to_run
 

@@ -21,7 +21,7 @@ def test_endpoints_have_local_defaults_and_lose_their_slash() -> None:
     settings = Settings.from_environment(SECRETS | {"FLINK_REST_URL": "http://jobmanager:8081/"})
     assert settings.flink_rest_url == "http://jobmanager:8081"
     assert settings.flink_gateway_url == "http://127.0.0.1:18083"
-    assert settings.s3_region == "us-east-1"
+    assert settings.s3.region == "us-east-1"
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -70,7 +70,7 @@ def test_the_reader_says_the_newest_event(lake: Any, contract: Contract) -> None
 def test_flink_is_asked_when_the_reader_fails(
     tmp_path: Path, contract: Contract, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "upbit")
+    reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "lake", "upbit")
     flink = Flink((("dt=2026-11-23/hh=09",), ("dt=2026-11-23/hh=08",)), ((0, 41), (1, 7)))
     with caplog.at_level(logging.WARNING):
         assert LakeProgress(contract, reader, flink).highest_offsets("trade") == {0: 41, 1: 7}
@@ -96,6 +96,6 @@ def test_flink_is_asked_when_the_reader_takes_too_long(
 
 
 def test_flink_says_that_the_lake_is_empty(tmp_path: Path, contract: Contract) -> None:
-    reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "upbit")
+    reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "lake", "upbit")
     assert LakeProgress(contract, reader, Flink(())).highest_offsets("trade") == {}
     assert LakeProgress(contract, reader, Flink(())).newest_event_ms(contract.streams["trade"]) is None

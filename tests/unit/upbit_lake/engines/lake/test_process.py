@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from upbit_lake.engines.lake.process import LakeQueryError, check_reading, one_line, print_rows
+from upbit_lake.engines.lake.printing import print_rows
+from upbit_lake.engines.lake.process import LakeQueryError, check_reading, one_line
 from upbit_lake.engines.lake.reader import PLUGINS, ProcessReader
 
 NINE_MS = 1_795_424_400_000
@@ -73,7 +74,7 @@ def test_errors_are_one_line(lake: Any) -> None:
 
 def test_reading_a_missing_warehouse_creates_nothing(tmp_path: Any) -> None:
     with pytest.raises(LakeQueryError):
-        ProcessReader({"warehouse": str(tmp_path / "none")}, "upbit").query("SELECT * FROM trade")
+        ProcessReader({"warehouse": str(tmp_path / "none")}, "lake", "upbit").query("SELECT * FROM trade")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -110,7 +111,13 @@ def test_the_table_lines_numbers_up() -> None:
 
 
 def test_the_command_line_says_one_line_without_a_lake() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(PLUGINS), "S3_ENDPOINT": "http://127.0.0.1:9"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PLUGINS),
+        "S3_ENDPOINT": "http://127.0.0.1:9",
+        "S3_ACCESS_KEY": "a",
+        "S3_SECRET_KEY": "b",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "upbit_lake", "query", "SELECT * FROM trade"],
         env=environment,
