@@ -28,8 +28,8 @@ def refuse_other_platforms() -> None:
     """Raises PipelineError anywhere but on Linux x86-64 with a supported Python."""
     if RUNNING not in SUPPORTED:
         raise PipelineError(
-            f"Python {platform.python_version()} at {sys.executable} is not supported: install Python "
-            f"{' or '.join(SUPPORTED)}, or set PIPELINE_PYTHON to one"
+            f"Python {platform.python_version()} at {sys.executable} is not supported ({' '.join(SUPPORTED)}): "
+            "install one of these, or set PIPELINE_PYTHON to one"
         )
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
         raise PipelineError(
@@ -54,11 +54,13 @@ def ensure_own_environment(places: Places) -> Path:
         with (root.parent / "local.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if not (_is_done(stamp, wanted) and is_whole(root, version)):
+                # A half-made one is recreated; a whole one that is out of date may be in use by a running home.
+                from_scratch = not (stamp.exists() and is_whole(root, version))
+                if from_scratch:
+                    _refuse_while_in_use(root)
                 # On stderr: stdout belongs to the command, which may print CSV.
                 print("installing the runner (supervisor, PostgreSQL, S3 store) …", file=sys.stderr, flush=True)
-                # A half-made one is made anew; a whole one that is out of date may be in use by a running home.
-                if not (stamp.exists() and is_whole(root, version)):
-                    _refuse_while_in_use(root)
+                if from_scratch:
                     venv.create(root, with_pip=True, clear=True, symlinks=True)
                 _pip(python, lock)
                 stamp.write_text(wanted)
