@@ -154,7 +154,7 @@ class StreamSink:
 
     def _shed(self) -> bool:
         """A stream that the contract calls sheddable makes room for the others when the spool nears its bound."""
-        if not self._sheddable or not self._shared.pump.must_shed():
+        if not self._shared.pump.must_shed():
             self._shedding = False
             return False
         if not self._shedding:
@@ -167,9 +167,10 @@ class StreamSink:
     def _live(self, socket: Socket, event: Accepted, record: Record, received_ms: int) -> None:
         if self._continuity.pending:
             self._shared.carry_out(self.name, self._continuity.settle(socket, event))
-        if self._shed():
+        if self._sheddable and self._shed():
             return
-        self._count_unknown(event)
+        if event.unknown_fields:
+            self._count_unknown(event)
         if decisions := self._continuity.live(socket, event, received_ms, self._now_s()):
             self._shared.carry_out(self.name, decisions)
         self._metrics.last_event_ms[self.name] = event.event_ms
@@ -191,9 +192,10 @@ class StreamSink:
         if not is_news:
             return
         self._metrics.received[self.name] += 1
-        if self._shed():
+        if self._sheddable and self._shed():
             return
-        self._count_unknown(event)
+        if event.unknown_fields:
+            self._count_unknown(event)
         self._continuity.snapshot_kept(event)
         self._shared.pump.offer(Item(self.name, record, None))
 
