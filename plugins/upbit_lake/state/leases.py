@@ -1,7 +1,7 @@
 """Leases: who may change the streaming jobs or the ingester right now.
 
-Bootstrap holds both while it works; a supervising run takes the one it needs and skips when somebody else has it, so
-that no job is submitted twice. A lease ends by itself: a holder that died blocks nobody for long.
+Bootstrap holds both while it works; a supervising run takes the one it needs and skips when another run has it, so
+that no job is submitted twice. A lease ends by itself: a holder that died blocks no other for long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEASE_S = 660.0
 
 
 class LeaseHeldError(RuntimeError):
-    """Somebody else holds the lease. One line: who, until when."""
+    """Another owner holds the lease. One line: who, until when."""
 
 
 def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
@@ -29,7 +29,7 @@ def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
 
 
 def holder(db: Connection, name: str, owner: str) -> str:
-    """Who other than `owner` holds lease `name`, in words; "" when nobody does."""
+    """Who other than `owner` holds lease `name`, in words; "" when it is free or its own."""
     held = [row for row in query(db, "leases/holder", {"name": name}) if row["owner"] != owner]
     return f"{name} is being changed by {held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else ""
 

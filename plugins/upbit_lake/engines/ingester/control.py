@@ -1,6 +1,6 @@
 """What the control plane may do to the ingester's process: one interface, whatever supervises it.
 
-An implementation tells the process's state and can start it anew; it decides nothing (`ingester_health` does).
+An implementation says how the process is and can restart it; it decides nothing (`ingester_health` does).
 """
 
 from __future__ import annotations
