@@ -46,7 +46,7 @@ def _down(places: Places, options: argparse.Namespace, console: Console) -> int:
 def _status(places: Places, options: argparse.Namespace, console: Console) -> int:
     from local.commands import status
 
-    return status.show(_setting(places), console, as_json=options.json)
+    return status.show(_setting(places), console, as_json=options.json, watch=options.watch)
 
 
 def _query(places: Places, options: argparse.Namespace, _: Console) -> int:

@@ -23,7 +23,6 @@ class Stream:
     name: str
     topic: str
     table: str
-    time: str
 
 
 def refuse_broken(places: Places) -> None:
@@ -62,13 +61,6 @@ def read_buckets(path: Path) -> list[str]:
     """The names of the buckets."""
     with path.open("rb") as handle:
         return sorted(tomllib.load(handle)["buckets"])
-
-
-def read_jobs(path: Path) -> list[str]:
-    """The names under which Flink runs the streaming jobs."""
-    with path.open("rb") as handle:
-        contract = tomllib.load(handle)
-    return [f"{contract['lake']['database']} {job}" for job in sorted(contract["jobs"])]
 
 
 def _stream(path: Path, name: str, section: dict[str, Any]) -> Stream:

@@ -25,10 +25,14 @@ class Door:
         """The argument vector of one call."""
         return [self.python, "-m", "upbit_lake", *arguments]
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One call, to its end, with what it says and its exit code."""
+        command = self.command(*arguments)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+
     def ask(self, *arguments: str) -> str:
         """What one call says on stdout. Raises PipelineError with the last line of what a failed one says."""
-        command = self.command(*arguments)
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        done = self.run(*arguments)
         if done.returncode != 0:
             raise PipelineError(last_words(done))
         return done.stdout

@@ -8,10 +8,11 @@ from rich.console import Console
 
 from local.commands.airflow_api import POLL_S, AirflowApi
 from local.commands.query import rows_by_table
-from local.commands.status import end_offsets, exchange_status
 from local.contract import read_derived, read_streams
 from local.errors import PipelineError
 from local.home.setting import Setting
+from local.parts.exchange import exchange_status
+from local.parts.kafka import end_offsets
 
 DAG = "bootstrap_pipeline"
 RUN_PATIENCE_S = 900

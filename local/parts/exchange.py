@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts.flink import get_json
@@ -32,6 +34,13 @@ def part(setting: Setting) -> Part:
         ports=("exchange", "exchange_admin"),
         ready=lambda: get_json(f"{ports.url('exchange')}/_local/status") is not None,
     )
+
+
+def exchange_status(setting: Setting) -> dict[str, Any]:
+    """The local exchange's clock and counters, {} for the live one or when it does not answer."""
+    if not setting.source.is_local:
+        return {}
+    return get_json(f"{setting.ports.url('exchange')}/_local/status") or {}
 
 
 def ledger_folder(setting: Setting) -> str:

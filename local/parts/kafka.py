@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import door
@@ -56,6 +57,18 @@ def all_brokers_answer(setting: Setting) -> bool:
         return len(client.list_topics(timeout=3).brokers) == len(NODES)
     except Exception:
         return False
+
+
+def end_offsets(setting: Setting, topic: str) -> dict[int, int]:
+    """The end offset of each partition, {} for a topic that is not there."""
+    consumer = Consumer({**setting.kafka_client(), "group.id": "status", "log_level": 0})
+    try:
+        known = consumer.list_topics(topic, timeout=3).topics[topic]
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=3)[1] for p in known.partitions}
+    except Exception:
+        return {}
+    finally:
+        consumer.close()
 
 
 def grant_access(setting: Setting) -> None:

@@ -6,11 +6,15 @@ Each command imports what it needs when it is chosen: `contract` runs on a bare 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+# What `status` ends with when something is not healthy.
+NOT_HEALTHY = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     upgrade.add_argument("--save-in", type=Path, metavar="FOLDER", help="where it is saved before it changes")
     upgrade.add_argument("--pg-dump", type=Path, metavar="PATH", help="what saves it")
     upgrade.set_defaults(run=_upgrade)
+    status = commands.add_parser("status", help="the health of everything, in one look; code 3 when not all is healthy")
+    status.add_argument("--json", action="store_true", help="for programs: docs/status.schema.json")
+    status.set_defaults(run=_status)
     return parser
 
 
@@ -102,6 +109,25 @@ def _upgrade(options: argparse.Namespace) -> int:
         elif said := upgrade(os.environ, options.save_in, options.pg_dump):
             print(said)
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from upbit_lake.contract.model import ContractError
+    from upbit_lake.contract.reader import load_contract
+    from upbit_lake.contract.settings import SettingsError, control_database_url, load_settings
+    from upbit_lake.overview.document import document, print_text
+    from upbit_lake.overview.gather import gather
+    from upbit_lake.overview.look import look
+
+    with _one_line(ContractError, SettingsError):
+        contract, settings = load_contract(_contract_path()), load_settings()
+        database = control_database_url(os.environ)
+    seen = look(contract, gather(contract, settings, database))
+    if options.json:
+        print(json.dumps(document(seen), indent=1))
+    else:
+        print_text(seen, sys.stdout)
+    return 0 if seen.healthy else NOT_HEALTHY
 
 
 def _contract_path() -> Path:

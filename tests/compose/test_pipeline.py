@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
+from typing import Any
 
 import pytest
 
@@ -103,6 +105,19 @@ def test_who_commands_is_reached_by_airflow_s_scheduler_only(pipeline: Project, 
         # Nor by the address that the same container has in the network of the data.
         by_service = url.replace("flink-rest", "jobmanager").replace("flink-gateway", "gateway")
         assert "refused" in ask(pipeline, GET, f"http://{by_service}")
+
+
+def test_one_look_in_the_scheduler_says_that_all_is_healthy(pipeline: Project) -> None:
+    scheduler = pipeline.container("airflow-scheduler").name
+    look = ("exec", scheduler, "python", "-m", "upbit_lake", "status", "--json")
+
+    def healthy() -> dict[str, Any]:
+        done = pipeline.engine.try_docker(*look)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    found = until("all is healthy", healthy, HEAL_S, every_s=3)
+    assert [engine["engine"] for engine in found["engines"]] == ["kafka", "flink", "lake", "postgres", "ingester"]
+    assert {job["condition"] for job in found["jobs"]} == {"healthy"}
 
 
 ASK_ENGINE = """

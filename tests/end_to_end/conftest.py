@@ -9,12 +9,14 @@ import pytest
 
 from local.commands.airflow_api import AirflowApi
 from local.commands.query import rows
-from local.commands.status import exchange_status
 from local.home.setting import Setting
+from local.parts.exchange import exchange_status
 from local.parts.flink import get_json
 from tests.harness import recorded_gaps, truth
 from tests.harness.home import Home
 from tests.harness.waiting import until
+from upbit_lake.contract.reader import load_contract
+from upbit_lake.jobs.identity import pipeline_name
 
 # 40 codes, 12.5 frames in an exchange second: 150 frames in a second of ours until the present is reached.
 # The lake is compared with the whole ledger, so all of it is kept.
@@ -105,6 +107,12 @@ def bootstrap(api: AirflowApi) -> dict[str, list[str]]:
     run_id = run_dag(api, "bootstrap_pipeline")
     attempts = {str(task["task_id"]): int(task["try_number"]) for task in api.tasks("bootstrap_pipeline", run_id)}
     return {step: api.log("bootstrap_pipeline", run_id, step, attempts[step]) for step in CHANGING_STEPS}
+
+
+def job_names(setting: Setting) -> set[str]:
+    """The names under which Flink runs the jobs of the contract."""
+    contract = load_contract(setting.contract)
+    return {pipeline_name(contract, job) for job in contract.jobs.values()}
 
 
 def restored_jobs(setting: Setting) -> set[str]:

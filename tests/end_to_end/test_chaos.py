@@ -8,9 +8,9 @@ from random import Random
 import pytest
 import requests
 
-from local.commands.status import exchange_status
 from local.contract import read_streams
 from local.home.setting import Setting
+from local.parts.exchange import exchange_status
 from tests.end_to_end.conftest import (
     WHOLE_LEDGER,
     assert_missing_only_in_gaps,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.commands.airflow_api import AirflowApi
-from local.commands.status import end_offsets
+from local.parts.kafka import end_offsets
 from tests.end_to_end.conftest import MARKET, bootstrap, wait_until_fresh
 from tests.harness.home import Home
 from tests.harness.waiting import until

@@ -9,8 +9,8 @@ import psutil
 import pytest
 import requests
 
-from local.commands.status import exchange_status
 from local.home.setting import Setting
+from local.parts.exchange import exchange_status
 from local.parts.flink import get_json
 from local.processes.supervisor import Supervisor
 from tests.end_to_end.conftest import (

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from local.commands.airflow_api import AirflowApi
 from local.commands.query import rows
-from local.contract import read_jobs
 from local.home.places import REPOSITORY
 from local.processes.supervisor import Supervisor
 from tests.end_to_end.conftest import (
@@ -21,6 +22,7 @@ from tests.end_to_end.conftest import (
     bootstrap,
     clock_ms,
     close_hours,
+    job_names,
     restored_jobs,
     run_dag,
     start_with_two_closed_hours,
@@ -116,7 +118,7 @@ def test_down_and_up_keep_the_lake_and_go_on_where_they_stopped(pipeline: Home) 
     print(f"up after down took {time.monotonic() - began:.0f} s")
     for stream, keys in before.items():
         assert keys <= set(truth.lake_keys(truth.lake_of(setting), stream)), f"{stream} lost rows"
-    assert restored_jobs(setting) == set(read_jobs(setting.contract))
+    assert restored_jobs(setting) == job_names(setting)
     newest = "SELECT max(trade_timestamp) AS t FROM trade"
     until("trades after the stop", lambda: rows(setting, newest)[0]["t"] > stopped_ms, 180, every_s=3)
     assert_no_trade_is_missing(setting)
@@ -131,4 +133,7 @@ def test_up_on_a_running_pipeline_restarts_nothing(pipeline: Home) -> None:
     assert "restarts" not in said
     assert "orphans" not in said
     assert {name: process["pid"] for name, process in supervisor.processes().items()} == pids
-    assert pipeline.run("status", "--json").returncode == 0
+    done = pipeline.run("status", "--json")
+    assert done.returncode == 0
+    schema = json.loads((REPOSITORY / "docs" / "status.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(done.stdout))

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.commands.status import exchange_status
 from local.home.setting import Setting
+from local.parts.exchange import exchange_status
 from local.processes import orphans
 from local.processes.supervisor import Supervisor
 from tests.harness.home import Home

@@ -12,7 +12,6 @@ import pytest
 from psycopg.rows import dict_row
 
 from local.commands.airflow_api import AirflowApi
-from local.contract import read_jobs
 from local.home.setting import Setting
 from local.parts.flink import get_json
 from tests.end_to_end.conftest import (
@@ -25,6 +24,7 @@ from tests.end_to_end.conftest import (
     assert_no_trade_is_missing,
     clock_ms,
     close_hours,
+    job_names,
     restored_jobs,
     run_dag,
     start_with_two_closed_hours,
@@ -85,7 +85,7 @@ def test_the_control_database_was_saved_before_it_was_changed(before: Before) ->
 
 def test_the_jobs_run_or_were_resumed_from_their_own_state(before: Before) -> None:
     setting = before.home.setting
-    expected = set(read_jobs(setting.contract))
+    expected = job_names(setting)
     assert set(before.jobs) == expected
     going_on = {name for name, job_id in running_jobs(setting).items() if before.jobs.get(name) == job_id}
     assert going_on | restored_jobs(setting) == expected

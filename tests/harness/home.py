@@ -88,6 +88,16 @@ class Home:
         old, supervisor = self.kill(name), Supervisor(self.places)
         until(f"{name} runs again", lambda: supervisor.processes()[name]["pid"] not in (0, old), 120, 0.2)
 
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """A part that hangs for the block: it holds its connections, takes new ones and answers none."""
+        pid = int(Supervisor(self.places).processes()[name]["pid"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     @property
     def setting(self) -> Setting:
         chosen = source.load(self.places)

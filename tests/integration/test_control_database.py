@@ -21,11 +21,12 @@ from psycopg import sql
 from local.home.places import REPOSITORY
 from local.parts.postgres import binaries_folder
 from tests.harness.home import Home
+from upbit_lake.contract.settings import CONTROL_DATABASE
 from upbit_lake.engines.postgres import Connection, connect
 from upbit_lake.hours.hour import Hour
 from upbit_lake.state import alarms, audits, hours, ingester_gaps, job_runs, leases, maintenance_runs, verdicts
 from upbit_lake.state.schema import FOLDER, UNRECORDED, SchemaError, migrate, migrations, open_database, version
-from upbit_lake.state.upgrade import CONNECTION, NOT_SAVED, UpgradeError, upgrade
+from upbit_lake.state.upgrade import NOT_SAVED, UpgradeError, upgrade
 from upbit_lake.state.verdicts import Level, Status, Verdict
 
 pytestmark = pytest.mark.engines
@@ -262,7 +263,7 @@ def test_a_database_that_cannot_be_saved_is_not_changed(make_database: MakeDatab
     (tmp_path / "file").touch()
     for folder, pg_dump in (("dumps", "/bin/false"), ("dumps", str(tmp_path / "none")), ("file", "/bin/true")):
         with pytest.raises(UpgradeError, match=rf"^{NOT_SAVED} to {tmp_path / folder}: .+$"):
-            upgrade({CONNECTION: url}, tmp_path / folder, Path(pg_dump))
+            upgrade({CONTROL_DATABASE: url}, tmp_path / folder, Path(pg_dump))
     assert rows_of(url) == before
     assert list(tmp_path.rglob("*.sql")) == []
 

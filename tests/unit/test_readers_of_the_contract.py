@@ -67,7 +67,7 @@ def test_ingester_and_control_plane_agree_on_what_is_special_about_a_stream(path
 
 
 def test_the_runner_reads_the_contract_of_8afb9c2() -> None:
-    for of in (local_contract.read_streams, local_contract.read_buckets, local_contract.read_jobs):
+    for of in (local_contract.read_streams, local_contract.read_buckets):
         assert of(FIRST) == of(TODAY)
     assert local_contract.read_derived(FIRST) == local_contract.read_derived(TODAY) == {"candle_1m": "trade"}
 

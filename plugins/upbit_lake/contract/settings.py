@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from upbit_lake.contract.model import CONTRACT_FILE
 
+CONTROL_DATABASE = "AIRFLOW_CONN_PIPELINE_DB"
 SUPERVISOR, DOCKER = "supervisor", "docker"
 # What the control plane's names were before they had a prefix of their own. They are still read; the new name wins.
 FORMER_NAMES = {
@@ -132,6 +133,18 @@ class Settings:
             ingester_control=_ingester_control(env),
             contract_path=Path(env.get("PIPELINE_CONTRACT") or CONTRACT_FILE),
         )
+
+
+def control_database_url(environment: Mapping[str, str]) -> str:
+    """The libpq URL of the control database (holds its password: never log it), as Airflow is given it too.
+
+    Raises:
+        SettingsError: AIRFLOW_CONN_PIPELINE_DB is not a URL of PostgreSQL.
+    """
+    url = environment.get(CONTROL_DATABASE, "")
+    if not url.startswith("postgresql://"):
+        raise SettingsError(f"{CONTROL_DATABASE} is not set to postgresql://…, the URL of the control database")
+    return url
 
 
 def load_settings() -> Settings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from upbit_lake.engines.postgres import Connection, query
+from upbit_lake.engines.postgres import Connection, Row, query
 
 STREAMING_JOBS = "streaming_jobs"
 INGESTER = "ingester"
@@ -57,3 +57,8 @@ def acquire_within(
 def release(db: Connection, name: str, owner: str) -> None:
     """Give lease `name` back; nothing happens when it is not ours."""
     query(db, "leases/release", {"name": name, "owner": owner})
+
+
+def held(db: Connection) -> list[Row]:
+    """The leases that are held now, by name: name, owner, expires_at."""
+    return query(db, "leases/held")

@@ -16,10 +16,10 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from upbit_lake.contract.settings import SettingsError, control_database_url
 from upbit_lake.engines.postgres import Connection, connect
 from upbit_lake.state.schema import FOLDER, migrate, migrations, refuse_newer, version
 
-CONNECTION = "AIRFLOW_CONN_PIPELINE_DB"
 NOT_SAVED = "the control database was not upgraded, because it could not be saved"
 
 
@@ -98,10 +98,10 @@ def dump(dsn: str, pg_dump: Path, folder: Path, found: int) -> Path:
 
 
 def _dsn(environment: Mapping[str, str]) -> str:
-    dsn = environment.get(CONNECTION, "")
-    if not dsn:
-        raise UpgradeError(f"{CONNECTION} is not set: it names the control database")
-    return dsn
+    try:
+        return control_database_url(environment)
+    except SettingsError as error:
+        raise UpgradeError(str(error)) from None
 
 
 def _libpq(dsn: str) -> dict[str, str]:

@@ -55,6 +55,16 @@ def read_verdicts(db: Connection, level: Level | None = None) -> list[Verdict]:
     return [_verdict(**row) for row in query(db, "verdicts/all", {"level": level})]
 
 
+def newest(db: Connection) -> list[Row]:
+    """The verdicts of the newest hours, at most 20: level, table_name, dt, hh, status, reason, at."""
+    return query(db, "verdicts/newest")
+
+
+def counts(db: Connection) -> list[Row]:
+    """How many hours of tables have which verdict: level, status, hours."""
+    return query(db, "verdicts/counts")
+
+
 def _row(verdict: Verdict) -> Row:
     return {**vars(verdict), **vars(verdict.hour), "details": as_json(dict(verdict.details))}
 

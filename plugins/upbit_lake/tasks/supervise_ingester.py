@@ -21,6 +21,6 @@ def look_and_restart(asset: Asset) -> str:
     with open_database() as db, leased(db, INGESTER, get_current_context()["run_id"]) as reason:
         if reason:
             return conclude(f"skipped: {reason}")
-        with remembered(asset, IngesterMemory) as memory:
+        with remembered(asset, IngesterMemory, db, INGESTER) as memory:
             report = supervise_ingester(control, settings.ingester_url, bounds, db, memory)
     return conclude_report(report.text, report.failed)

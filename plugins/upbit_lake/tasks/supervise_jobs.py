@@ -20,7 +20,7 @@ def look_and_restart(asset: Asset) -> str:
         reason = blocked_reason(engines.db, STREAMING_JOBS, owner)
         if reason:
             return conclude(f"skipped: {reason}")
-        with remembered(asset, JobsMemory) as memory:
+        with remembered(asset, JobsMemory, engines.db, STREAMING_JOBS) as memory:
             reports = supervise_jobs(engines, memory, lambda: leased(engines.db, STREAMING_JOBS, owner))
     line = "; ".join(f"{name}: {report.text}" for name, report in reports.items())
     return conclude_report(line, failed=any(report.failed for report in reports.values()))

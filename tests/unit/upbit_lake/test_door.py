@@ -41,6 +41,7 @@ def test_sql_init_prints_statements_that_a_client_can_run() -> None:
         (("query", "SELECT 1"), "query: lake.catalog: must be str"),
         (("query", "--named", "rows"), "query: lake.catalog: must be str"),
         (("access",), "lake.catalog: must be str"),
+        (("status",), "lake.catalog: must be str"),
     ],
 )
 def test_a_broken_contract_is_one_line(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -69,6 +70,12 @@ def test_a_missing_secret_is_one_line() -> None:
     done = call("sql-init")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "S3_ACCESS_KEY" in done.stderr
+
+
+def test_a_look_without_a_control_database_is_one_line() -> None:
+    done = call("status", S3_ACCESS_KEY="a", S3_SECRET_KEY="b")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("AIRFLOW_CONN_PIPELINE_DB is not set to postgresql://")
 
 
 def test_a_query_has_one_text() -> None:

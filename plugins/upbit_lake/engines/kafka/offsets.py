@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from upbit_lake.contract.settings import KafkaLogin
 from upbit_lake.engines.kafka.admin import ADMIN_TIMEOUT_S
 
 # Every consumer group of ours; the rights to them are granted by it.
@@ -95,6 +96,29 @@ class ConfluentOffsets:
 def group_of(source: str) -> str:
     """The consumer group of a source in `sql/sources/`: a stream's name or `dead_letter`."""
     return f"{GROUP_PREFIX}{source.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class ClusterOffsets:
+    """How many brokers a cluster has, and the offsets of topics by name; a topic that does not exist is left out."""
+
+    brokers: int
+    topics: Mapping[str, TopicOffsets]
+
+
+def read_cluster(login: KafkaLogin, groups: Mapping[str, str], timeout_s: float) -> ClusterOffsets:
+    """The offsets of the topics in `groups` (topic → its job's group); raises KafkaAnswerError.
+
+    `timeout_s`: how long a new client waits for the first answer of a broker (seconds).
+    """
+    client = AdminClient({**login.client, "log_level": 0, "socket.timeout.ms": int(timeout_s * 1000)})
+    try:
+        found = client.list_topics(timeout=timeout_s)
+    except KafkaException as error:
+        raise KafkaAnswerError(f"Kafka at {login.bootstrap_servers}: {error.args[0].str()}") from None
+    offsets = ConfluentOffsets(client)
+    topics = {topic: offsets.read(topic, group) for topic, group in groups.items() if topic in found.topics}
+    return ClusterOffsets(len(found.brokers), topics)
 
 
 def source_ended(topics: Iterable[TopicOffsets], now_ms: int, silence_s: int) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from rich.console import Console
 
-from local.commands import bootstrap
+from local.commands import bootstrap, status
 from local.commands.airflow_api import AirflowApi
-from local.commands.status import is_healthy
-from local.contract import read_jobs
 from local.errors import PipelineError
 from local.home.setting import Setting
 
@@ -44,16 +47,34 @@ def test_a_stream_that_nobody_asked_for_owes_no_rows(setting: Setting, lake: dic
     bootstrap.wait_for_rows(replace(setting, ingester={"UPBIT_STREAMS": "ticker, orderbook"}))
 
 
-def test_health_is_each_job_of_the_contract(setting: Setting) -> None:
-    jobs = read_jobs(setting.contract)
-    assert jobs == ["upbit orderbook", "upbit ticker", "upbit trade"]
-    running = [{"job": name, "state": "RUNNING"} for name in jobs]
-    batch = {"job": "exact candles", "state": "CREATED"}
-    up = [{"healthy": True}]
-    assert is_healthy({"processes": up, "jobs": [*running, batch]}, jobs)
-    assert not is_healthy({"processes": up, "jobs": []}, jobs)
-    assert not is_healthy({"processes": up, "jobs": running[1:]}, jobs)
-    assert not is_healthy({"processes": [{"healthy": False}], "jobs": running}, jobs)
+UP, DOWN = ({"name": "s3", "healthy": healthy} for healthy in (True, False))
+
+
+@pytest.mark.parametrize(
+    ("looked", "running", "healthy"),
+    [(True, [UP, UP], True), (True, [UP, DOWN], False), (False, [UP], False), (True, [], True)],
+)
+def test_all_is_healthy_when_the_look_and_every_process_are(looked: bool, running: list[Any], healthy: bool) -> None:
+    found = status.with_processes({"healthy": looked, "jobs": [1]}, running)
+    assert found == {"healthy": healthy, "jobs": [1], "processes": running}
+
+
+def test_a_control_plane_that_cannot_look_is_named_and_nothing_is_healthy(setting: Setting) -> None:
+    found = status.look(replace(setting, places=replace(setting.places, parts=Path("/nowhere"))))
+    assert not found["healthy"]
+    (engine,) = found["engines"]
+    assert (engine["engine"], engine["answers"]) == ("control plane", False)
+    assert engine["says"].startswith("No such file or directory: /nowhere/")
+
+
+def test_each_section_is_a_table_and_the_processes_come_first() -> None:
+    found = {"version": 1, "engines": [{"engine": "kafka"}], "ingester": {"condition": "healthy"}, "processes": [UP]}
+    assert status.sections(found) == {
+        "processes": [UP],
+        "engines": [{"engine": "kafka"}],
+        "ingester": [{"condition": "healthy"}],
+    }
+    assert next(iter(status.sections(found))) == "processes"
 
 
 def test_an_airflow_that_does_not_answer_is_one_line(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +84,19 @@ def test_an_airflow_that_does_not_answer_is_one_line(setting: Setting, monkeypat
     monkeypatch.setattr(requests.Session, "request", refuse)
     with pytest.raises(PipelineError, match=r"Airflow at http.* does not answer \(ConnectionError\): see"):
         AirflowApi.of(setting)
+
+
+def test_a_watch_looks_again_until_it_is_interrupted(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = iter([False, True])
+    pauses = iter([5.0])
+
+    def sleep(_: float) -> None:
+        for _ in pauses:
+            return
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "state", lambda _: {"healthy": next(shown), "processes": [UP]})
+    monkeypatch.setattr(time, "sleep", sleep)
+    out = io.StringIO()
+    assert status.show(setting, Console(file=out), as_json=False, watch=True) == 0
+    assert [line for line in out.getvalue().splitlines() if line.endswith("healthy")] == ["not healthy", "healthy"]

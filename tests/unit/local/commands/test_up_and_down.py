@@ -214,7 +214,7 @@ def test_our_contract_is_read_by_both_readers() -> None:
     [
         ("", r"no readable \[streams\]"),
         ("[streams", r"no readable \[streams\]"),
-        ('[streams.ticker]\ntopic = "t"', "streams.ticker.table is missing: the runner reads topic, table, time"),
+        ('[streams.ticker]\ntopic = "t"', "streams.ticker.table is missing: the runner reads topic, table"),
         (
             '[streams.t]\ntopic="t"\ntabel="t"\njob="t"\nkey=["k"]\ntime="t"',
             "streams.t.table is missing: did you mean it by 'tabel'",

@@ -1,0 +1,1 @@
+"""One look at all: what every view of the pipeline's health shows."""

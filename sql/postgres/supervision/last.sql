@@ -1,0 +1,1 @@
+SELECT subject, seen FROM supervision
