@@ -19,7 +19,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def main() -> int:
-    """Run the ingester; the exit code."""
+    """The ingester runs until it is stopped; returns the exit code."""
     try:
         loaded, warning = settings.load(os.environ), settings.warning(os.environ)
         if sys.argv[1:] == ["--check"]:

@@ -14,7 +14,7 @@ _SECONDS = re.compile(r"([0-9]{1,6})(?:\.[0-9]+)?\s*(?:s\b|sec|seconds?|초)", r
 
 
 class Backoff:
-    """Waits of 0..1, 0..2, 0..4 … 0..30 s (full jitter). `random` returns a float in [0, 1)."""
+    """A back-off gives waits of 0..1, 0..2, 0..4 … 0..30 s (full jitter). `random` returns a float in [0, 1)."""
 
     def __init__(self, random: Callable[[], float], first_s: float = FIRST_S, cap_s: float = CAP_S) -> None:
         self._random = random
@@ -39,7 +39,7 @@ class Backoff:
 
 
 def stated_wait_s(status: int, headers: Mapping[str, str], body: str) -> float:
-    """How long a refusal (HTTP 429 or 418) asks to stay away, in seconds; 0 for any other status.
+    """A refusal (HTTP 429 or 418) states how long to stay away, in seconds; 0 for any other status.
 
     `Retry-After` counts first, then a time stated in the body. A 418 that states nothing is a minute: going on
     would lengthen the block (docs/upbit.md#limits).

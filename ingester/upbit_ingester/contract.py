@@ -41,7 +41,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the ingester needs of `pipeline.toml`."""
+    """The contract holds what the ingester reads of `pipeline.toml`."""
 
     streams: dict[str, Stream]
     dead_letter_topic: str

@@ -47,7 +47,7 @@ EXIT_UNDELIVERED = 1
 
 
 class Service:
-    """One run of the ingester."""
+    """The service is one run of the ingester."""
 
     def __init__(self, settings: Settings) -> None:
         """Take over the spool directory and bind the HTTP port.

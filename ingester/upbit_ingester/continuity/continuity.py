@@ -28,7 +28,7 @@ Decisions = Sequence[Decision]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look once a second shows. `missing`: codes without a SNAPSHOT, None until they have had their time;
+    """A look once a second shows this. `missing`: codes without a SNAPSHOT, None until they have had their time;
     `stale`: how many codes are quiet, `quiet`: those that were not at the look before."""
 
     decisions: Decisions
@@ -38,7 +38,7 @@ class Look:
 
 
 class Continuity:
-    """The memory of one stream over all its sockets and connections.
+    """Continuity remembers one stream over all its sockets and connections.
 
     `now_s` is monotonic. A decided Change stands in `state`, the event loop's copy, as soon as the call returns.
     """
@@ -109,7 +109,7 @@ class Continuity:
     # -- the frames ----------------------------------------------------------------------------------------------
 
     def live(self, socket: Socket, event: Accepted, received_ms: int, now_s: float) -> Decisions:
-        """A live frame is about to be kept."""
+        """A live frame is about to be kept; it may show that trades were missed, and it closes an open gap."""
         decisions: Decisions = ()
         self._staleness.heard(event.code)
         if self._refetch and event.code not in socket.seen:
@@ -189,7 +189,7 @@ class Continuity:
         return decisions
 
     def _first(self, socket: Socket, event: Accepted, received_ms: int, now_s: float) -> Decisions:
-        """The first frame of a code on a subscription (of trades any, else the SNAPSHOT): was anything missed before?
+        """A code's first frame on a subscription (of trades any, else the SNAPSHOT) shows whether anything was missed.
 
         A code that was carried all the time, by another socket or by this one before it subscribed again, has missed
         nothing when the event is known or still comes that way.
@@ -221,7 +221,7 @@ class Continuity:
         return ()
 
     def _is_known(self, event: Accepted) -> bool:
-        """Is the event of a code that was carried, or a later one, kept already?"""
+        """True when the event of a code that was carried, or a later one, is kept already."""
         if self._refetch:
             known = self._state.trades.get(event.code)
             return known is not None and event.sequential_id in known.ids
@@ -229,7 +229,7 @@ class Continuity:
         return last is not None and last.event_ms >= event.event_ms
 
     def _compare(self, event: Accepted, known: KnownTrades | None) -> Decisions:
-        """No socket carried the code: is its trade one that is kept?"""
+        """No socket carried the code: it missed nothing if its trade is kept already."""
         meaning = refetch.decide(event.code, event.sequential_id, event.event_ms, known)
         if meaning == "complete":
             # A trade that this one has overtaken may have been under way when the socket was lost.
@@ -256,7 +256,7 @@ class Continuity:
         return decisions
 
     def _unsettled(self, events: list[PendingEvent]) -> list[Decision]:
-        """What should have been carried was not: a gap after all, found late."""
+        """The events should have been carried and were not: a gap after all, found late."""
         decisions: list[Decision] = []
         for pending in events if self._refetch else ():
             event = pending.event

@@ -8,7 +8,7 @@ from upbit_ingester.upbit.socket import SILENCE
 
 
 class GapTracker:
-    """The gap of one stream: opened by a loss, closed by the first live frame after it."""
+    """The tracker holds the gap of one stream: a loss opens it, the first live frame after that closes it."""
 
     def __init__(self, stream: str) -> None:
         self._stream = stream

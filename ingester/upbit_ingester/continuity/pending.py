@@ -14,7 +14,7 @@ PATIENCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that another socket than `asker` must bring until `until_s` (monotonic).
+    """Another socket than `asker` must bring this event until `until_s` (monotonic).
 
     `asker` is None when a socket has subscribed again: then that socket may bring it too, but only this very event
     counts. `from_ms`: the code's trades since then may be missing; `marked`: the state says so until this is settled.
@@ -28,7 +28,7 @@ class PendingEvent:
     marked: bool = False
 
     def is_settled_by(self, bearer: object, came: Accepted, in_order: bool) -> bool:
-        """Does `came` from `bearer` show that this event was carried? `in_order`: a later event does so too."""
+        """True when `came` from `bearer` shows that this event was carried. `in_order`: a later event does so too."""
         if bearer is self.asker:
             return False
         later = in_order and self.asker is not None and came.event_ms >= self.event.event_ms

@@ -51,7 +51,7 @@ class Target:
 def decide(
     code: str, sequential_id: int, event_ms: int, known: KnownTrades | None
 ) -> Target | Literal["baseline", "complete"]:
-    """What a SNAPSHOT means for its code: the first trade ever, nothing missing, or something to fetch."""
+    """A SNAPSHOT means for its code: the first trade ever, nothing missing, or something to fetch."""
     if known is None:
         return "baseline"
     if known.gap_from_ms is not None:
@@ -63,7 +63,7 @@ def decide(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one page brings: the trades that are missing (oldest first), and whether older pages matter."""
+    """One page brings the trades that are missing (oldest first), and shows whether older pages matter."""
 
     missing: list[RestTrade]
     reached_start: bool
@@ -83,7 +83,7 @@ def select(page: list[RestTrade], target: Target, known_ids: set[int]) -> Select
 
 @dataclass(slots=True)
 class Search:
-    """How far one search for a target has come."""
+    """A search knows how far it has come for its target."""
 
     kept: int = 0  # trades
     found_day: int | None = None  # days ago of the SNAPSHOT's trade, once a page has shown it
@@ -103,7 +103,7 @@ class Search:
         return self.found_day + target.days()
 
     def outcome(self, target: Target) -> Literal["healed", "unreachable", "again"]:
-        """What the whole search means."""
+        """The search says whether its target is healed, out of REST's reach, or must be searched for again."""
         if not target.snapshot_id:
             return "healed" if self.reached_start or target.days() <= REACH_DAYS else "unreachable"
         last_day = self.last_day(target)
@@ -121,7 +121,7 @@ class _Due:
 
 
 class Refetcher:
-    """Works off the targets one by one and never gives one up.
+    """The refetcher heals the targets one by one and never gives one up.
 
     `known` tells what is kept of a code, `room` returns once there is space to keep more, `keep` takes a fetched trade.
     At the end of a target either `healed` is called, or `unreachable` with the time (ms) of the oldest trade that REST
@@ -160,7 +160,7 @@ class Refetcher:
         self._changed.set()
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Heal whatever is due, for ever."""
         while True:
             due = await self._next_due()
             if self._latest.get(due.code) is due.target:

@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 
 class Staleness:
-    """The quiet codes of one stream. Times in seconds, monotonic; counted from when a code was first asked for."""
+    """Staleness remembers when each code of one stream was heard.
+
+    Times in seconds, monotonic; counted from when a code was first asked for.
+    """
 
     def __init__(self, bound_s: float) -> None:
         """A code is quiet when it has brought no live frame for `bound_s`."""

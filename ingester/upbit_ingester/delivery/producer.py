@@ -27,7 +27,7 @@ REFUSED = "kafka: %s: correct KAFKA_USERNAME, KAFKA_PASSWORD; everything stays i
 
 
 def producer_settings(kafka: Mapping[str, str], on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
-    """librdkafka's settings, so that nothing is dropped (docs/decisions/0011). `kafka`: those that connect."""
+    """librdkafka gets these settings, so that nothing is dropped (docs/decisions/0011). `kafka`: those that connect."""
     return {
         **kafka,
         "client.id": "upbit-ingester",
@@ -49,7 +49,7 @@ def producer_settings(kafka: Mapping[str, str], on_error: Callable[[KafkaError],
 
 
 class Lane:
-    """One topic's way: its spool, and what of it is in flight."""
+    """A lane is one topic's way: its spool, and what of it is in flight."""
 
     def __init__(self, name: str, topic: str, spool: Spool, backoff: Backoff) -> None:
         self.name = name
@@ -63,7 +63,7 @@ class Lane:
 
 
 class Delivery:
-    """Produces what the lanes' spools hold and acknowledges it there. Owned by one thread."""
+    """Delivery produces what the lanes' spools hold and acknowledges it there. Owned by one thread."""
 
     def __init__(
         self,

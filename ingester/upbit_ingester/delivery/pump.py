@@ -34,7 +34,7 @@ DEAD_LETTER = "dead_letter"
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """What the loop offers: a record for a lane, and the step of the state that is true once it is kept."""
+    """The loop offers items: a record for a lane, and the step of the state that is true once it is kept."""
 
     lane: str
     record: Record | None

@@ -20,7 +20,7 @@ _SHAPE = bytes.maketrans(b"0123456789", b"0" * 10)
 
 
 class FastPath:
-    """What is asked of each frame of one stream."""
+    """The fast path knows the usual frames of one stream."""
 
     def __init__(self, spec: StreamSpec) -> None:
         fields, widths = msgspec.structs.fields(spec.struct), spec.widths
@@ -36,16 +36,16 @@ class FastPath:
         self._buffer = bytearray()
 
     def numbers(self, values: Values) -> bool:
-        """Every number that is there has no more digits than its column."""
+        """True when every number that is there has no more digits than its column."""
         return all([columns.hold(values) for columns in self._columns])
 
     def texts(self, values: Values) -> bool:
-        """What passes through as text holds no object, no array, and no number too long for the SQL."""
+        """True when what passes through as text holds no object, no array, and no number too long for the SQL."""
         text = b",".join(self._texts(values))
         return b"{" not in text and b"[" not in text and len(text) <= LONGEST_NUMBER
 
     def spelling(self, frame: Frame, data: bytes) -> bool:
-        """`data` is what the frame's known fields make: none unknown, none twice, in the wire's order, no blanks."""
+        """True when `data` is what the frame's fields make: none unknown, none twice, the wire's order, no blanks."""
         self._encoder.encode_into(frame, self._buffer)
         return self._buffer == data
 

@@ -29,11 +29,11 @@ Widths = dict[str, tuple[int, int]]
 
 
 class MisfitError(Exception):
-    """Why the frame at hand is refused."""
+    """The frame at hand is refused; the text says why."""
 
 
 class Frame(Struct, gc=False, omit_defaults=True):
-    """What every stream has. Either `code` (WebSocket) or `market` (REST spelling) must be there.
+    """Every stream's frame has these fields. Either `code` (WebSocket) or `market` (REST spelling) must be there.
 
     Fields stand in the wire's order: a frame that is encoded again then equals its bytes, unless it is unusual.
     """
@@ -182,9 +182,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """One stream at the gate. `widths`: (precision, scale) of each DECIMAL column in sql/tables; a test compares them.
+    """A StreamSpec says what fits of one stream.
 
-    A field of `widths` that the struct requires must hold a number, not null: those are the NOT NULL columns.
+    `widths`: (precision, scale) of each DECIMAL column in sql/tables; a test compares them. A field of
+    `widths` that the struct requires must hold a number, not null: those are the NOT NULL columns.
     """
 
     struct: type[Frame]

@@ -55,7 +55,7 @@ GateResult = Accepted | Rejected | Control
 
 
 class Gate:
-    """The gate of one stream, whose `StreamSpec` says what fits."""
+    """The gate of one stream decides by the stream's `StreamSpec` what fits."""
 
     def __init__(self, stream: str) -> None:
         spec = STREAMS[stream]
@@ -127,7 +127,7 @@ class Gate:
                 raise MisfitError(f"{name} {reason}")
 
     def _look_closely(self, data: bytes) -> tuple[str, ...]:
-        """The rare frame that is not spelled as usual: names of unknown fields, sorted.
+        """A frame that is not spelled as usual is parsed again: returns the names of its unknown fields, sorted.
 
         A field that stands twice is refused: flink-json may then null other columns.
         """

@@ -38,7 +38,7 @@ class DecimalColumn:
         self.quick = re.compile(usual_pattern(precision, scale)).fullmatch
 
     def misfit(self, text: bytes) -> str | None:
-        """Why `text` does not fit, or None when it fits. Exact for every spelling that JSON allows."""
+        """The reason why `text` does not fit, or None when it fits. Exact for every spelling that JSON allows."""
         if self.quick(text):
             return None
         if not _JSON_NUMBER.fullmatch(text):

@@ -20,7 +20,7 @@ EXIT_HUNG = 70
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """Ages in seconds of the last sign of life."""
+    """The pulse holds the ages in seconds of the last signs of life."""
 
     loop_s: float
     pump_s: float
@@ -63,7 +63,10 @@ def _health(checks: dict[str, str]) -> Health:
 
 
 class Watchdog(threading.Thread):
-    """Ends the process when the loop hangs or the pump has died; the supervisor starts it again, the spool waits."""
+    """The watchdog ends the process when the loop hangs or the pump has died.
+
+    The supervisor starts it again, the spool waits.
+    """
 
     def __init__(
         self, pulse: Callable[[], Pulse], stopping: Callable[[], bool], bound_s: float = WATCHDOG_BOUND_S

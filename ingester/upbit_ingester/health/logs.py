@@ -13,7 +13,7 @@ _TIME = "%Y-%m-%dT%H:%M:%S"
 
 
 def set_up(level: str, form: str) -> None:
-    """Log to stderr from `level` on, in the form `text` or `json`."""
+    """The process logs to stderr from `level` on, in the form `text` or `json`."""
     formatter = (
         JsonLines()
         if form == JSON

@@ -12,12 +12,12 @@ EVERY_S = 10.0
 
 
 def trim() -> None:
-    """One call: half a millisecond when there is nothing to give back, 10 to 20 for 100 MiB."""
+    """glibc gives back what it can: half a millisecond when there is nothing to give back, 10 to 20 for 100 MiB."""
     ctypes.CDLL(None).malloc_trim(0)
 
 
 def trim_for_ever() -> None:
-    """In a thread of its own, which ends with the process. Does nothing where the C library is not glibc."""
+    """A thread of its own trims, and ends with the process. Does nothing where the C library is not glibc."""
     if hasattr(ctypes.CDLL(None), "malloc_trim"):
         threading.Thread(target=_run, name="malloc_trim", daemon=True).start()
 

@@ -16,8 +16,10 @@ PREFIX = "upbit_ingester_"
 
 @dataclass
 class Metrics:
-    """Counts since the start of the process, by stream where nothing else is said. Written without locks: each
-    counter has one writing thread, and a reader may see a value that is a moment old."""
+    """The metrics count since the start of the process, by stream where nothing else is said.
+
+    Written without locks: each counter has one writing thread, and a reader may see a value that is a moment old.
+    """
 
     received: Counter[str] = field(default_factory=Counter)
     snapshots: Counter[str] = field(default_factory=Counter)
@@ -78,7 +80,7 @@ _BY_STREAM = (
 
 
 class Collector:
-    """Turns the integers into Prometheus metrics at each scrape."""
+    """The collector turns the integers into Prometheus metrics at each scrape."""
 
     def __init__(self, metrics: Metrics, gauges: Callable[[], SpoolGauges], wall_clock: Callable[[], float]) -> None:
         self._metrics = metrics

@@ -22,7 +22,7 @@ REPORTED_BYTES = 256 * 1024  # of the closed gaps the newest thousand or so
 
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line. `*_seen_ms`: the exchange's time; `*_received_ms`: ours; both ms since the epoch.
+    """A gap is one line of gaps.jsonl. `*_seen_ms`: the exchange's time; `*_received_ms`: ours; ms since the epoch.
 
     `code` stands only in a gap of one code's trades that REST does not reach any more.
     """
@@ -64,8 +64,10 @@ GapStep = Gap | GapOpened | GapOver
 
 
 class Gaps:
-    """Both files. Written without a sync: they must survive the process; after a power cut `state.json` shows the same
-    beginning."""
+    """The gap log keeps both files.
+
+    Written without a sync: they must survive the process; after a power cut `state.json` shows the same beginning.
+    """
 
     def __init__(self, directory: Path, now_ms: Callable[[], int]) -> None:
         """`now_ms`: our time, ms since the epoch."""

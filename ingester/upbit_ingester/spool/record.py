@@ -71,7 +71,7 @@ def salvage(data: bytes) -> Iterator[Record]:
 
 
 def is_torn(rest: bytes) -> bool:
-    """Is `rest` what a killed write leaves: the beginning of one record, and nothing readable behind it?"""
+    """True when `rest` is what a killed write leaves: the beginning of one record, and nothing readable behind it."""
     if len(rest) >= HEAD.size:
         length, _ = HEAD.unpack_from(rest)
         if length > MAX_BODY_BYTES or HEAD.size + length <= len(rest):

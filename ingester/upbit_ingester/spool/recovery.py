@@ -57,7 +57,7 @@ def _rescue(path: Path, data: bytes) -> tuple[list[int], int]:
 
 
 def _is_damaged(data: bytes, size: int) -> bool:
-    """Is there more wrong with a segment than a torn end behind its first `size` bytes?"""
+    """True when more is wrong with a segment than a torn end behind its first `size` bytes."""
     if not data.startswith(MAGIC):
         return not MAGIC.startswith(data)
     return size < len(data) and not is_torn(data[size:])

@@ -76,7 +76,7 @@ class State(msgspec.Struct):
             self.trades[change.code].gap_from_ms = None
 
     def forget_since(self, stream: str, since_ms: int) -> None:
-        """What came of `stream` since `since_ms` may be lost: none of it counts as known."""
+        """Nothing that came of `stream` since `since_ms` counts as known any more: it may be lost."""
         mark = self.streams.get(stream)
         if mark is not None:
             mark.event_ms = min(mark.event_ms, since_ms)

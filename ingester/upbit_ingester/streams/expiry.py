@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Expiry:
-    """Drops whole segments, and says what of which time is missing. Works in the thread that owns the spools."""
+    """Expiry drops whole segments, and says what of which time is missing. Works in the thread that owns the spools."""
 
     def __init__(self, lanes: Iterable[Lane], max_age_s: float, gaps: Gaps, metrics: Metrics) -> None:
         """`lanes`: those of the streams that may expire; never the dead letters, which may be trades."""

@@ -10,7 +10,7 @@ WINDOW_FRAMES = 32_768  # of one stream: 6 s at 5,000 frames/s, half a minute at
 
 
 class RecentFrames:
-    """Knows at least the last `window` frames and at most twice as many, about 100 bytes each, for all codes together.
+    """The set knows the last `window` frames or more, at most twice as many, 100 bytes each, for all codes together.
 
     It keeps Python's keyed 64-bit hash of a frame's bytes. Two different frames within one window share it once in
     about two thousand years of 5,000 frames/s.

@@ -14,7 +14,7 @@ from upbit_ingester.upbit.rest_trades import RestTrade, websocket_frame
 
 
 class RestSink:
-    """Where trades fetched by REST go: the same gate, spool and topic, marked `source=rest`."""
+    """The sink of fetched trades sends them through gate and spool into their topic, marked `source=rest`."""
 
     def __init__(self, stream: str, pump: Pump, state: State, metrics: Metrics, gaps: Gaps, clock: Clock) -> None:
         """`stream`: the one of the trades."""

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class SocketSink:
-    """The Sink of one session."""
+    """A socket's sink is the Sink of one session; it knows which socket of the stream that is."""
 
     def __init__(self, name: str, stream: StreamSink, socket: Socket) -> None:
         """`name` stands in the log."""

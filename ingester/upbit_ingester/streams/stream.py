@@ -20,7 +20,7 @@ _SAY_AGAIN_S = 10.0
 
 
 class StreamSink:
-    """Takes what all sockets of one stream bring, and carries out what continuity decides about it."""
+    """A stream's sink takes what all its sockets bring, and carries out what continuity decides about it."""
 
     def __init__(self, stream: Stream, shared: Shared, sockets: int = 1) -> None:
         """`sockets`: how many bring the stream, each of them the whole of it."""

@@ -16,7 +16,7 @@ REQUESTS_PER_S = 9  # Upbit grants 10 per second and group
 
 
 class Pace:
-    """At most `count` starts within `window_s` seconds (Upbit: 5 connects a second)."""
+    """A pace allows at most `count` starts within `window_s` seconds (Upbit: 5 connects a second)."""
 
     def __init__(self, count: int, window_s: float) -> None:
         self._count = count
@@ -42,7 +42,7 @@ class Pace:
 
 
 class Budgets:
-    """What the exchange grants this address."""
+    """The budgets of this address: connects and REST requests."""
 
     def __init__(self, clock: Clock) -> None:
         self._now_s = clock.monotonic_s

@@ -16,7 +16,7 @@ _WHOLE = (Opcode.BINARY, Opcode.TEXT)
 
 
 class FastConnection(ClientConnection):
-    """To be given to `connect` as `create_connection`. Outside `handing_to` it behaves as the library's own."""
+    """`connect` takes it as `create_connection`. Outside `handing_to` it behaves as the library's own."""
 
     _take: Callable[[bytes], None] | None = None
     _is_full: Callable[[], bool]

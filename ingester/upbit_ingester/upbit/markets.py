@@ -24,7 +24,7 @@ class Market(msgspec.Struct):
 
 
 class Changes(NamedTuple):
-    """What an answer changes."""
+    """An answer of the exchange changes the list by these codes."""
 
     listed: tuple[str, ...]
     delisted: tuple[str, ...]
@@ -39,7 +39,7 @@ def markets_in(body: bytes) -> tuple[str, ...]:
 
 
 def changes(codes: tuple[str, ...], answer: tuple[str, ...], before: tuple[str, ...]) -> Changes:
-    """What `answer` changes in `codes`; `before` is the answer before it.
+    """The changes that `answer` makes to `codes`; `before` is the answer before it.
 
     A new code counts at once. One that is not listed any more must be missing twice: a short answer would cost data.
     """
@@ -55,7 +55,7 @@ def named(codes: Collection[str]) -> str:
 
 
 class Markets:
-    """The codes, one tuple that is replaced when they change."""
+    """Markets keeps the codes, one tuple that is replaced when they change."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Markets:
         self._set(codes, sockets)
 
     def codes(self, socket: int = 0) -> tuple[str, ...]:
-        """What the `socket`-th socket of each stream subscribes to; without a number what is wanted."""
+        """The codes that the `socket`-th socket of each stream subscribes to; without a number what is wanted."""
         return self._codes[socket]
 
     def _set(self, codes: tuple[str, ...], sockets: int) -> None:

@@ -39,7 +39,7 @@ class Answer:
 
 
 def retry_wait_s(answer: Answer, attempt: int) -> float | None:
-    """How long to wait before attempt `attempt` + 1 (from 0), or None when the request is final.
+    """The wait in seconds before attempt `attempt` + 1 (from 0), or None when the request is final.
 
     418 is never retried, other 4xx mean that the request is wrong.
     """
@@ -49,14 +49,14 @@ def retry_wait_s(answer: Answer, attempt: int) -> float | None:
 
 
 class Rest(Protocol):
-    """REST as the market list and the refetch need it."""
+    """The market list and the refetch need no more of REST than this."""
 
     async def get(self, path: str, **parameters: str | int) -> bytes:
         """The body of GET `path`; raises RestError."""
 
 
 class RestClient:
-    """GET with budget, retries and obedience. All public calls run on the event loop."""
+    """The client asks by GET within the budget, retries, and obeys refusals. All public calls run on the event loop."""
 
     def __init__(self, base_url: str, metrics: Metrics, budgets: Budgets) -> None:
         self._base_url = base_url

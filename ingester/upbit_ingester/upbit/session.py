@@ -32,7 +32,7 @@ _QUEUE_FRAMES = (256, 64)  # frames buffered by the library before it stops read
 
 
 class Sink(Protocol):
-    """Where a session's frames go."""
+    """A session gives its frames to a sink."""
 
     def connected(self, codes: tuple[str, ...]) -> None:
         """The socket is open and subscribed to `codes`."""
@@ -71,7 +71,7 @@ def subscription(stream: str, codes: tuple[str, ...], ticket: str) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """A short name for why a connection ended, from a bounded set (it is a metric's label)."""
+    """The cause why a connection ended is a short name from a bounded set (it is a metric's label)."""
     # From the special to the general: the library's errors are OSErrors or each other's subclasses.
     if isinstance(error, SilenceError):
         return SILENCE
@@ -100,7 +100,7 @@ def refusal(error: BaseException) -> tuple[int, float]:
 
 
 class Session:
-    """Keeps one stream's socket open for ever."""
+    """A session keeps one socket of a stream open for ever."""
 
     def __init__(
         self,

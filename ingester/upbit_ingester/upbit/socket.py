@@ -6,7 +6,7 @@ STALE_NS = 10 * 10**9  # a socket that was quiet for so long does not count as o
 
 
 class Socket:
-    """One socket of a stream, whatever connection it has at the moment."""
+    """A socket of a stream is the same one, whatever connection it has at the moment."""
 
     __slots__ = ("codes", "is_open", "last_ns", "recheck", "seen", "snapshots", "subscribed_s")
 
