@@ -49,7 +49,7 @@ NAMES = {"Dockerfile", "pipeline", "run"}
 # The list itself, the test that shows that it is found, and what stands as another version wrote it.
 EXEMPT = ("local/commands/words.py", "tests/unit/local/commands/test_words.py", "tests/fixtures/")
 # Package -> how many it may still hold. Only ever lowered; a package that is clean is left out.
-LEFT: Mapping[str, int] = {"exchange": 15, "ingester": 88, "local": 22, "plugins": 38, "sql": 1, "tests": 111}
+LEFT: Mapping[str, int] = {"exchange": 15, "local": 22, "plugins": 38, "sql": 1, "tests": 111}
 
 
 def _pattern() -> re.Pattern[str]:
