@@ -63,6 +63,12 @@ def read_buckets(path: Path) -> list[str]:
         return sorted(tomllib.load(handle)["buckets"])
 
 
+def read_parallelism(path: Path) -> int:
+    """The slots that the streaming jobs take together."""
+    with path.open("rb") as handle:
+        return sum(int(job["parallelism"]) for job in tomllib.load(handle)["jobs"].values())
+
+
 def _stream(path: Path, name: str, section: dict[str, Any]) -> Stream:
     wanted = [f.name for f in fields(Stream) if f.name != "name"]
     for key in wanted:

@@ -1,4 +1,4 @@
-"""The Flink session cluster: one JobManager, two TaskManagers of two slots, the SQL gateway."""
+"""The Flink session cluster: one JobManager, two TaskManagers, the SQL gateway."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import requests
 
+from local.contract import read_parallelism
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.processes.part import Part
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
-SLOTS = 4
 SOFTWARE = ("flink", "java")
 JAAS, PGPASS = "jaas.conf", "pgpass"
 
@@ -34,6 +34,7 @@ def parts(setting: Setting) -> list[Part]:
     }
     scripts = places.flink / "bin"
     rest, gateway = ports.url("flink_rest"), ports.url("gateway")
+    slots = slots_of_task_managers(read_parallelism(setting.contract))
 
     def prepare() -> None:
         (places.logs / "flink").mkdir(parents=True, exist_ok=True)
@@ -57,12 +58,15 @@ def parts(setting: Setting) -> list[Part]:
     task_managers = [
         Part(
             name=name,
-            command=(str(scripts / "taskmanager.sh"), "start-foreground", f"-Dtaskmanager.resource-id={name}"),
+            command=(
+                *(str(scripts / "taskmanager.sh"), "start-foreground", f"-Dtaskmanager.resource-id={name}"),
+                f"-Dtaskmanager.numberOfTaskSlots={slots[name]}",
+            ),
             environment=environment,
             files=files,
             software=SOFTWARE,
             prepare=prepare,
-            ready=lambda: (get_json(f"{rest}/overview") or {}).get("slots-total") == SLOTS,
+            ready=lambda: (get_json(f"{rest}/overview") or {}).get("slots-total") == sum(slots.values()),
         )
         for name in TASK_MANAGERS
     ]
@@ -77,6 +81,12 @@ def parts(setting: Setting) -> list[Part]:
         ready=lambda: get_json(f"{gateway}/info") is not None,
     )
     return [job_manager, *task_managers, sql_gateway]
+
+
+def slots_of_task_managers(parallelism: int) -> dict[str, int]:
+    """The slots of each TaskManager: one for each of the streaming jobs' tasks, and one in all for batch work."""
+    size, more = divmod(parallelism + 1, len(TASK_MANAGERS))
+    return {name: size + (index < more) for index, name in enumerate(TASK_MANAGERS)}
 
 
 def config(setting: Setting) -> str:

@@ -38,7 +38,7 @@ class Trade:
 
 @dataclass(frozen=True)
 class Candle:
-    """One minute of a code: O/H/L/C ordered by (time, sequential_id), exact sums."""
+    """One window of a code: O/H/L/C ordered by (time, sequential_id), exact sums."""
 
     opening: Decimal
     high: Decimal
@@ -96,12 +96,12 @@ def published(directory: Path | str) -> Published:
     return found
 
 
-def candles(trades: Iterable[Trade]) -> dict[Key, Candle]:
-    """The candles of `trades` by (code, start of the minute in ms)."""
-    minutes: dict[Key, dict[int, Trade]] = defaultdict(dict)
+def candles(trades: Iterable[Trade], length_ms: int = 60_000) -> dict[Key, Candle]:
+    """The candles of `trades`, each of so many ms, by (code, start in ms)."""
+    windows: dict[Key, dict[int, Trade]] = defaultdict(dict)
     for trade in trades:
-        minutes[trade.code, trade.time_ms - trade.time_ms % 60_000][trade.sequential_id] = trade
-    return {key: _candle(list(by_id.values())) for key, by_id in minutes.items()}
+        windows[trade.code, trade.time_ms - trade.time_ms % length_ms][trade.sequential_id] = trade
+    return {key: _candle(list(by_id.values())) for key, by_id in windows.items()}
 
 
 def _candle(trades: list[Trade]) -> Candle:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {**below, **above, **nested}
 
 
+def without_later_names(today: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """`today` without the streams, topics, tables and jobs that were added since."""
+    named = ("streams", "topics", "tables", "jobs")
+    return {**today, **{part: {name: today[part][name] for name in first[part]} for part in named}}
+
+
 def ingester(path: Path, folder: Path) -> ingester_settings.Settings:
     return ingester_settings.load(
         {
@@ -46,12 +53,14 @@ def ingester(path: Path, folder: Path) -> ingester_settings.Settings:
 def test_the_contract_of_8afb9c2_means_what_it_meant_a_new_key_has_today_s_value_as_its_default(tmp_path: Path) -> None:
     (tmp_path / "pipeline.toml").write_bytes(FIRST.read_bytes())
     (tmp_path / "sql").symlink_to(REPOSITORY / "sql")
-    whole = parse_contract(overlaid(read(TODAY), read(FIRST)), root=tmp_path.resolve())
+    whole = parse_contract(overlaid(without_later_names(read(TODAY), read(FIRST)), read(FIRST)), tmp_path.resolve())
     assert load_contract(tmp_path / "pipeline.toml") == whole
 
 
 def test_the_ingester_reads_the_contract_of_8afb9c2(tmp_path: Path) -> None:
-    assert ingester(FIRST, tmp_path) == ingester(TODAY, tmp_path)
+    first, today = ingester(FIRST, tmp_path), ingester(TODAY, tmp_path)
+    streams = {name: today.contract.streams[name] for name in first.contract.streams}
+    assert first == replace(today, contract=replace(today.contract, streams=streams), streams=tuple(streams))
 
 
 @pytest.mark.parametrize("path", [FIRST, TODAY])
@@ -68,8 +77,9 @@ def test_ingester_and_control_plane_agree_on_what_is_special_about_a_stream(path
 
 def test_the_runner_reads_the_contract_of_8afb9c2() -> None:
     for of in (local_contract.read_streams, local_contract.read_buckets):
-        assert of(FIRST) == of(TODAY)
-    assert local_contract.read_derived(FIRST) == local_contract.read_derived(TODAY) == {"candle_1m": "trade"}
+        first: list[Any] = of(FIRST)
+        assert [item for item in of(TODAY) if item in first] == first
+    assert local_contract.read_derived(FIRST) == {"candle_1m": "trade"}
 
 
 def test_runner_and_control_plane_agree_on_what_is_computed_from_what() -> None:
@@ -83,7 +93,7 @@ def test_runner_and_control_plane_agree_on_what_is_computed_from_what() -> None:
 def extended(tmp_path: Path) -> Path:
     """Today's contract with a section and keys that no reader knows."""
     text = TODAY.read_text(encoding="utf-8") + '\n[serving]\nendpoint = "x"\n'
-    text, count = re.subn(r"(?m)^(\[streams\.\w+\]|\[dead_letter\])$", r'\1\ncolour = "red"', text)
+    text, count = re.subn(r"(?m)^(\[streams\.[^\]]+\]|\[dead_letter\])$", r'\1\ncolour = "red"', text)
     assert count == len(read(TODAY)["streams"]) + 1
     path = tmp_path / "pipeline.toml"
     path.write_text(text, encoding="utf-8")

@@ -155,6 +155,9 @@ def _check_references(contract: Contract) -> None:
             name = getattr(owner, key)
             if name not in known:
                 raise ContractError(f"{path}.{key}: {name!r} is not defined; add [{key}s.{name}]{_hint(name, known)}")
+    refetched = [name for name, stream in contract.streams.items() if stream.refetch]
+    if len(refetched) > 1:
+        raise ContractError(f"streams.{refetched[1]}.refetch: only one stream holds the trades, {refetched[0]} does")
     for name, derived in contract.derived.items():
         if derived.source not in contract.streams:
             near = _hint(derived.source, contract.streams)

@@ -21,7 +21,7 @@ def test_defaults_are_the_live_exchange_and_everything(tmp_path: Path) -> None:
     assert loaded.websocket_url == "wss://api.upbit.com/websocket/v1"
     assert loaded.rest_url == "https://api.upbit.com/v1"
     assert loaded.codes == ()
-    assert loaded.streams == ("ticker", "trade", "orderbook")
+    assert loaded.streams == tuple(loaded.contract.streams)
     assert (loaded.http_host, loaded.http_port) == ("127.0.0.1", 18090)
     assert (loaded.redundancy, loaded.markets_refresh_s) == (1, 60.0)
 

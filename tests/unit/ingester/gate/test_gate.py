@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,8 @@ from upbit_ingester.gate.fast_path import FastPath
 from upbit_ingester.gate.frames import ABSENT, MICROSECONDS, STREAMS
 from upbit_ingester.gate.gate import MAX_FRAME_BYTES, Accepted, Control, Gate, Rejected
 
-TABLES = Path(__file__).parents[4] / "sql" / "tables"
+ROOT = Path(__file__).parents[4]
+SECTIONS = tomllib.loads((ROOT / "pipeline.toml").read_text(encoding="utf-8"))["streams"]
 GATES = {stream: Gate(stream) for stream in STREAMS}
 # Nothing has happened in this market today (the zeros are BigDecimals), and another one is worth a Java double.
 EVEN_TICKER = re.sub(rb'"(change_price|signed_change_price)":[^,]*', rb'"\1":0E-8', TICKER)
@@ -45,6 +47,11 @@ def without_member(data: bytes, name: str) -> bytes:
 # -- equal to sql/tables ---------------------------------------------------------------------------------------------
 
 
+def table_of(stream: str) -> str:
+    """The declaration of the table that a stream is kept in."""
+    return (ROOT / "sql" / "tables" / f"{SECTIONS[stream]['table']}.sql").read_text(encoding="utf-8")
+
+
 def decimals(text: str) -> dict[str, tuple[int, int]]:
     found = re.findall(r"`?(\w+)`?\s+DECIMAL\((\d+),\s*(\d+)\)", text)
     return {name: (int(precision), int(scale)) for name, precision, scale in found}
@@ -52,7 +59,7 @@ def decimals(text: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_widths_are_those_of_the_table(stream: str) -> None:
-    text = (TABLES / f"{stream}.sql").read_text(encoding="utf-8")
+    text = table_of(stream)
     spec = STREAMS[stream]
     nested = re.search(r"(\w+)`? ARRAY<ROW<(.*?)>>", text, re.DOTALL)
     assert bool(nested) == (spec.rows is not None)
@@ -65,7 +72,7 @@ def test_widths_are_those_of_the_table(stream: str) -> None:
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_what_the_table_requires_the_gate_requires(stream: str) -> None:
-    text = (TABLES / f"{stream}.sql").read_text(encoding="utf-8")
+    text = table_of(stream)
     body = re.sub(r"ARRAY<ROW<.*?>>", "ARRAY", text, flags=re.DOTALL)
     ours = {"dt", "hh", "kafka_partition", "kafka_offset", "code"}  # code: by code or market, tested below
     required = set(re.findall(r"^\s+`?(\w+)`? [A-Z]+(?:\([\d, ]+\))? NOT NULL", body, re.MULTILINE)) - ours
@@ -78,13 +85,13 @@ def test_what_the_table_requires_the_gate_requires(stream: str) -> None:
 @pytest.mark.parametrize("stream", STREAMS)
 def test_every_column_of_the_exchange_is_known(stream: str) -> None:
     """An unknown field is counted as drift: none of the columns may be one."""
-    columns = set(re.findall(r"^  `?(\w+)`? [A-Z]", (TABLES / f"{stream}.sql").read_text(encoding="utf-8"), re.M))
+    columns = set(re.findall(r"^  `?(\w+)`? [A-Z]", table_of(stream), re.M))
     ours = {"dt", "hh", "kafka_partition", "kafka_offset", "received_at", "source", "PRIMARY"}
     assert columns - ours <= set(STREAMS[stream].struct.__struct_fields__)
 
 
 def test_a_time_is_in_microseconds_where_the_sql_takes_it_for_one() -> None:
-    text = (TABLES.parent / "jobs" / "orderbook.sql").read_text(encoding="utf-8")
+    text = (ROOT / "sql" / "jobs" / "orderbook.sql").read_text(encoding="utf-8")
     assert re.findall(r"`timestamp` > (\d+) THEN `timestamp` / 1000", text) == [str(MICROSECONDS)]
 
 
@@ -263,7 +270,7 @@ def test_a_frame_larger_than_the_topic_takes() -> None:
     assert reason(large) == f"{len(large)} bytes, the topic takes {MAX_FRAME_BYTES}"
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", SAMPLES)
 def test_every_truncation_is_refused(stream: str) -> None:
     data = SAMPLES[stream]
     assert all(isinstance(check(data[:length], stream), Rejected) for length in range(len(data)))
@@ -290,7 +297,7 @@ def test_one_wrong_byte_never_raises(position: int, byte: int) -> None:
         assert json.loads(damaged)["sequential_id"] == result.sequential_id
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", SAMPLES)
 def test_what_upbit_usually_sends_needs_no_close_look(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame costs two to three times as much to judge when its spelling is not seen to be the usual one."""
     gate, fast_path = Gate(stream), FastPath(STREAMS[stream])

@@ -17,7 +17,6 @@ from tests.unit.ingester.gate.lake_oracle import complaint
 from upbit_ingester import contract
 from upbit_ingester.clock import Clock
 from upbit_ingester.delivery.pump import DEAD_LETTER, Item, Pump
-from upbit_ingester.gate.frames import STREAMS
 from upbit_ingester.gate.gate import Accepted, Control, Gate, GateResult, Rejected
 from upbit_ingester.health.metrics import Metrics
 from upbit_ingester.spool.gap_log import Gaps
@@ -63,7 +62,7 @@ def check_result(stream: str, data: bytes, result: GateResult) -> None:
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", BASES)
 def test_what_the_gate_takes_the_lake_takes_whole(stream: str, blocks: int) -> None:
     gate = Gate(stream)
     seen = {Accepted: 0, Rejected: 0, Control: 0}
@@ -93,7 +92,7 @@ ATOMS = (
 VALUES = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", BASES)
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_any_value_in_any_member(stream: str, data: st.DataObject) -> None:
@@ -212,7 +211,7 @@ def check_spool(records: list[Record], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("blocks", PATH_BLOCKS)
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", BASES)
 def test_a_bad_frame_is_kept_whole_and_its_neighbours_do_not_notice(stream: str, blocks: int, tmp_path: Path) -> None:
     for block in range(blocks):
         try:

@@ -1,7 +1,7 @@
 """A stream that no module names: one struct and one StreamSpec at the gate, one section of the contract.
 
-Candles of a second stand for it: they have no id of their own, REST has no use for them here, and the SNAPSHOT of a
-subscription may be a candle that is not over yet.
+Candles of three minutes stand for it: they have no id of their own, REST has no use for them here, and the SNAPSHOT of
+a subscription may be a candle that is not over yet.
 """
 
 import json
@@ -21,7 +21,7 @@ from upbit_ingester.spool.state import Change
 from upbit_ingester.streams.stream import changes_of
 from upbit_ingester.upbit.session import subscription
 
-NAME = "candle.1s"
+NAME = "candle.3m"
 CODES = ("KRW-BTC", "KRW-ETH")
 
 
@@ -54,7 +54,7 @@ SPEC = StreamSpec(
 def candle(number: int, kind: str = "REALTIME", code: str = "KRW-BTC", price: str = "142009000.00000000") -> bytes:
     """A frame as Upbit's documentation spells it, `number` seconds into the day."""
     return (
-        f'{{"type":"candle.1s","code":"{code}","candle_date_time_utc":"2026-07-30T00:00:{number:02}",'
+        f'{{"type":"candle.3m","code":"{code}","candle_date_time_utc":"2026-07-30T00:00:{number:02}",'
         f'"candle_date_time_kst":"2026-07-30T09:00:{number:02}","opening_price":142009000.00000000,'
         f'"high_price":142009000.00000000,"low_price":142009000.00000000,"trade_price":{price},'
         '"candle_acc_trade_volume":0.00606119,"candle_acc_trade_price":860743.5307100000000000,'
@@ -66,7 +66,7 @@ def candle(number: int, kind: str = "REALTIME", code: str = "KRW-BTC", price: st
 def pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> contract.Contract:
     """The repository's contract and one section more; the gate knows its struct."""
     monkeypatch.setitem(frames.STREAMS, NAME, SPEC)
-    text = contract.DEFAULT_PATH.read_text(encoding="utf-8") + f'\n[streams."{NAME}"]\ntopic = "upbit-candle-1s"\n'
+    text = contract.DEFAULT_PATH.read_text(encoding="utf-8") + f'\n[streams."{NAME}"]\ntopic = "upbit-candle-3m"\n'
     (tmp_path / "pipeline.toml").write_text(text, encoding="utf-8")
     return contract.load(tmp_path / "pipeline.toml")
 

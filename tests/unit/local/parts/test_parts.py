@@ -41,6 +41,16 @@ def test_flinks_temporary_files_lie_where_down_removes_them(setting: Setting) ->
     assert f"-Djava.io.tmpdir={config['io.tmp.dirs']} " in config["env.java.opts.all"]
 
 
+@pytest.mark.parametrize(("parallelism", "slots"), [(3, [2, 2]), (4, [3, 2]), (5, [3, 3])])
+def test_each_streaming_job_has_its_slots_and_batch_work_has_one(parallelism: int, slots: list[int]) -> None:
+    assert list(flink.slots_of_task_managers(parallelism).values()) == slots
+
+
+def test_a_task_manager_starts_with_the_slots_that_the_contract_wants(setting: Setting) -> None:
+    (one,) = (part for part in flink.parts(setting) if part.name == flink.TASK_MANAGERS[0])
+    assert "-Dtaskmanager.numberOfTaskSlots=2" in one.command
+
+
 def test_flinks_template_leaves_no_hole(setting: Setting) -> None:
     assert "${" not in flink.config(setting)
 

@@ -97,8 +97,9 @@ def test_the_tables_take_their_bounds_from_the_contract() -> None:
 
 def test_the_sources_name_the_kind_of_login_and_never_the_password() -> None:
     login = KafkaLogin("k:1", "SASL_PLAINTEXT", "SCRAM-SHA-512", "airflow", "hidden")
-    statements = source_statements(load_contract(), replace(SETTINGS, kafka=login), Startup())
-    assert len(statements) == 4
+    contract = load_contract()
+    statements = source_statements(contract, replace(SETTINGS, kafka=login), Startup())
+    assert len(statements) == len(contract.streams) + 1
     for statement in statements:
         assert "'properties.security.protocol' = 'SASL_PLAINTEXT'" in statement
         assert "'properties.sasl.mechanism' = 'SCRAM-SHA-512'" in statement

@@ -14,6 +14,7 @@ from tests.twins.clock import HandClock
 from tests.twins.engines import twin_engines
 from tests.twins.flink import GatewayTwin, JobManagerTwin
 from upbit_lake.contract.columns import table_columns
+from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import GatewayError, GatewaySession, Result
 from upbit_lake.engines.flink.jobmanager import Cluster, JobSummary
@@ -242,7 +243,7 @@ def test_columns_come_from_the_declaration(contract: Any) -> None:
     assert by_name["total_ask_size"].total == 'sum(CAST("total_ask_size" AS DECIMAL(38, 8)))'
 
 
-@pytest.mark.parametrize("source", ["trade", "ticker", "orderbook", "dead_letter"])
+@pytest.mark.parametrize("source", [*(stream.sql_name for stream in load_contract().streams.values()), "dead_letter"])
 def test_the_consumer_groups_are_those_of_the_sources(contract: Any, source: str) -> None:
     text = (contract.root / "sql" / "sources" / f"kafka_{source}.sql").read_text(encoding="utf-8")
     assert f"'properties.group.id' = '{group_of(source)}'" in text

@@ -12,8 +12,6 @@ from upbit_lake.contract.reader import parse_contract
 from upbit_lake.engines.kafka.admin import Right
 from upbit_lake.reconcile.access import differences, wanted_rights
 
-STREAMS = ("upbit-orderbook", "upbit-ticker", "upbit-trade")
-
 
 def granted(contract: Contract, principal: str) -> set[tuple[str, str, bool, str]]:
     """(resource, name, whether all names are meant that begin so, operation)."""
@@ -22,12 +20,12 @@ def granted(contract: Contract, principal: str) -> set[tuple[str, str, bool, str
 
 
 def test_the_ingester_writes_the_topics_and_does_nothing_else(contract: Contract) -> None:
-    topics = (*STREAMS, "upbit-dead-letter")
+    topics = (*(stream.topic for stream in contract.streams.values()), "upbit-dead-letter")
     assert granted(contract, "ingester") == {("topic", name, False, "write") for name in topics}
 
 
 def test_flink_reads_the_topics_and_its_groups_and_does_nothing_else(contract: Contract) -> None:
-    topics = {("topic", name, False, "read") for name in (*STREAMS, "upbit-dead-letter")}
+    topics = {("topic", name, False, "read") for name in contract.topics}
     assert granted(contract, "flink") == topics | {("group", "upbit-lake-", True, "read")}
 
 

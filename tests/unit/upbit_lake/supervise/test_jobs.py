@@ -94,6 +94,6 @@ def test_a_job_that_is_just_gone_does_not_end_the_look_at_the_others() -> None:
     job = JobSummary("j", "upbit trade", "RUNNING", 0, 6, 6)
     found = jobs.judge_all(Gone([job]), load_contract(), JobsMemory(), 1000.0)
     assert found["trade"].condition is JobCondition.WAITING
-    assert set(found) == {"ticker", "trade", "orderbook"}
+    assert set(found) == set(load_contract().jobs)
     with pytest.raises(FlinkUnreachableError):
         jobs.judge_all(JobManagerTwin([job], away=FlinkUnreachableError("away")), load_contract(), JobsMemory(), 1000.0)
