@@ -66,7 +66,7 @@ class Exchange:
         return not self.replayed
 
     def let_go(self) -> None:
-        """Let the clock run: somebody listens."""
+        """Let the clock run: a client listens."""
         if not self.clock.running:
             self.clock.let_go()
             if self._begin:
@@ -132,7 +132,7 @@ class Exchange:
             self._began = now
         while self._steps and self._steps[0].at <= now - self._began:
             step = self._steps.popleft()
-            # What somebody changed by hand meanwhile, or what ended by itself, is no reason to stop.
+            # What was changed by hand meanwhile, or ended by itself, must not stop the scenario.
             with contextlib.suppress(FaultError):
                 if step.order:
                     self.switch_on(step.order, now)

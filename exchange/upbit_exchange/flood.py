@@ -83,7 +83,7 @@ def _header(length: int) -> bytes:
 
 
 class Flood:
-    """Serves one client's sockets and sends what it is told to."""
+    """Serves one client's sockets and sends what it asks for."""
 
     def __init__(self, events: Sequence[Event], markets: Sequence[listing.Market]) -> None:
         self._templates = {simple: [template(event, simple) for event in events] for simple in (False, True)}

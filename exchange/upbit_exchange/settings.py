@@ -67,7 +67,7 @@ def _moment(text: str) -> int | None:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no ISO time such as 2026-07-30T06:00:00Z") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO time such as 2026-07-30T06:00:00Z") from None
     parsed = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
     return int(parsed.timestamp() * 1000)
 

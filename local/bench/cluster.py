@@ -74,7 +74,7 @@ class Topics:
             created.result()
 
     def records(self) -> int:
-        """How many records they hold that every in-sync replica has. Raises PipelineError when nobody can say."""
+        """How many records they hold that every in-sync replica has. Raises PipelineError when no broker answers."""
         give_up_s = time.monotonic() + PATIENCE_S
         while True:
             try:

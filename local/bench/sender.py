@@ -1,4 +1,4 @@
-"""The exchange's frames in a process of their own, told over its stdin what to send."""
+"""The exchange's frames in a process of their own, which reads from its stdin what to send."""
 
 from __future__ import annotations
 

@@ -47,12 +47,15 @@ class AirflowApi:
     def follow(self, dag: str, run_id: str, patience_s: float, tell: Callable[[str, str], None]) -> str:
         """Waits for the run's end and returns its state; tells each task and its state once it has ended."""
         deadline = time.monotonic() + patience_s
-        told: set[str] = set()
+        reported: set[str] = set()
         while time.monotonic() < deadline:
             state = str(self.ask("GET", f"/dags/{dag}/dagRuns/{run_id}")["state"])
             for task in self.tasks(dag, run_id):
-                if task["state"] in ("success", "failed", "upstream_failed", "skipped") and task["task_id"] not in told:
-                    told.add(task["task_id"])
+                if (
+                    task["state"] in ("success", "failed", "upstream_failed", "skipped")
+                    and task["task_id"] not in reported
+                ):
+                    reported.add(task["task_id"])
                     tell(str(task["task_id"]), str(task["state"]))
             if state in ("success", "failed"):
                 return state

@@ -53,7 +53,7 @@ def wait_for_rows(setting: Setting) -> None:
 
 
 def _asked_for(setting: Setting) -> dict[str, str]:
-    """The topic that feeds each table, of the streams that the ingester is told to keep."""
+    """The topic that feeds each table, of the streams that the ingester keeps."""
     names = {name.strip() for name in setting.ingester.get("UPBIT_STREAMS", "").split(",") if name.strip()}
     streams = [stream for stream in read_streams(setting.contract) if not names or stream.name in names]
     topics = {stream.name: stream.topic for stream in streams}

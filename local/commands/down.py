@@ -79,7 +79,7 @@ def _purge(places: Places) -> None:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     with contextlib.suppress(OSError):
-        places.home.rmdir()  # somebody else's files keep it
+        places.home.rmdir()  # files of another program keep it
 
 
 def _stop_in_order(places: Places, supervisor: Supervisor, console: Console) -> None:

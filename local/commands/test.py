@@ -83,7 +83,7 @@ def _lint(places: Places) -> None:
 
 
 def _run_foreign(places: Places, *command: str) -> None:
-    """What nobody packs for Python; where its language is not there it is left out, and says so."""
+    """Runs a tool that is not packed for Python; where its language is missing it is skipped, with one line."""
     if not shutil.which(command[0]):
         print(f"skipped, there is no {command[0]} on this machine: {' '.join(command)}")
         return

@@ -32,7 +32,7 @@ WORDS: Mapping[str, str] = {
     "told": "reported, given, distinguished",
 }
 # Right, though a poor word is in it: the metric's name, and the account of that name.
-RIGHT = ("dead[_ -]lettered", '"nobody"')
+RIGHT = ("dead[_ -]lettered", '["`]nobody["`]')
 # Turns of speech that read like riddles.
 PHRASES: Mapping[str, str] = {
     "Kafka takes nothing": "Kafka accepts no records",
@@ -49,7 +49,7 @@ NAMES = {"Dockerfile", "pipeline", "run"}
 # The list itself, the test that shows that it is found, and what stands as another version wrote it.
 EXEMPT = ("local/commands/words.py", "tests/unit/local/commands/test_words.py", "tests/fixtures/")
 # Package -> how many it may still hold. Only ever lowered; a package that is clean is left out.
-LEFT: Mapping[str, int] = {"exchange": 15, "local": 22, "plugins": 38, "sql": 1, "tests": 111}
+LEFT: Mapping[str, int] = {"plugins": 37, "tests": 16}
 
 
 def _pattern() -> re.Pattern[str]:

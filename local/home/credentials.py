@@ -98,7 +98,7 @@ def parse(path: Path, text: str) -> Credentials:
         raise PipelineError(f"{path} is {'not JSON' if text.strip() else 'empty'}: {cure}") from None
     names = [f.name for f in fields(Credentials)]
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise PipelineError(f"{path} is no table of texts: {cure}")
+        raise PipelineError(f"{path} is not a table of texts: {cure}")
     values = {name: secret for name, secret in asdict(generate()).items() if name in _MADE_WHEN_MISSING} | values
     wrong = [name for name in names if not values.get(name)] or sorted(set(values) - set(names))
     if wrong:

@@ -78,7 +78,7 @@ class Ports:
 
     @classmethod
     def of_home(cls, places: Places, environment: Mapping[str, str] = os.environ) -> Ports:
-        """The home's ports: every command finds what `up` was told, without being told again."""
+        """The home's ports: every command finds what was given to `up`, without another word."""
         try:
             recorded = json.loads(places.ports_file.read_text())
             known = {name: int(number) for name, number in recorded.items() if name in DEFAULTS}
@@ -101,7 +101,7 @@ class Ports:
 
 
 def refuse_taken(ports: Ports, names: tuple[str, ...]) -> None:
-    """Raises PipelineError naming the first port that somebody else listens on."""
+    """Raises PipelineError naming the first port that another process listens on."""
     for name in names:
         for number in _used(name, ports[name]):
             if _taken(number):

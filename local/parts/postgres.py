@@ -45,7 +45,7 @@ def part(setting: Setting) -> Part:
         ready=lambda: _accepts(setting),
         settle=lambda: _settle(setting),
         user=UNPRIVILEGED if _is_root() else None,
-        # SIGTERM would wait for clients: somebody's open psql would hold up a `down`.
+        # SIGTERM would wait for clients: an open psql would hold up a `down`.
         stop_signal="INT",
         stop_s=30,
     )

@@ -35,7 +35,7 @@ def part(setting: Setting) -> Part:
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=256",
         "-volume.max=0",
-        # Its readers and writers are gone when it is told to stop.
+        # Its readers and writers are gone when it is asked to stop.
         "-volume.preStopSeconds=0",
         # Else they lie in /tmp, where another account's would be in the way.
         f"-s3.localSocket={temporary / 's3.sock'}",

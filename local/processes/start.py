@@ -35,7 +35,7 @@ class Starter:
 
     Args:
         supervisor: a running supervisor that knows all parts.
-        ready: told the name and the seconds of each part that became ready.
+        ready: called with the name and the seconds of each part that became ready.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from local.home.environment import for_parts
 from local.home.places import Places
 from local.processes.part import Part
 
-# Found in the environment of every process of a home: this is how orphans of a crashed run are told from others.
+# In the environment of every process of a home: this distinguishes orphans of a crashed run from others.
 MARK = "PIPELINE_OF_HOME"
 
 
@@ -178,10 +178,10 @@ def socket_path(places: Places) -> Path:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Makes a folder, or takes one that is ours. Raises PipelineError on somebody else's (it may lie in /tmp)."""
+    """Makes a folder, or takes one that is ours. Raises PipelineError on another account's (it may lie in /tmp)."""
     folder.mkdir(parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise PipelineError(f"{folder} belongs to somebody else: remove it, or choose another PIPELINE_HOME")
+        raise PipelineError(f"{folder} belongs to another account: remove it, or choose another PIPELINE_HOME")
 
 
 def launch_script(part: Part) -> str:

@@ -250,7 +250,7 @@ def flink_folder(jar: maven.Jar) -> Path:
 
 
 def _uv(places: Places, *arguments: str) -> None:
-    # Somebody's uv settings (an index, an offline switch) are theirs to give: only Python's own are dropped.
+    # The user's uv settings (an index, an offline switch) stay: only Python's own are dropped.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
     environment["UV_CACHE_DIR"] = str(places.parts / "uv")
     environment["UV_LINK_MODE"] = "hardlink"

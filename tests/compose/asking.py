@@ -47,7 +47,7 @@ print(json.dumps([reads, errors]))
 
 
 def ask(project: Project, code: str, *arguments: str) -> str:
-    """What a program is told that runs where nobody may command anybody."""
+    """The arguments of a program that runs where no other process may command it."""
     container = project.container("airflow-triggerer").name
     done = project.engine.try_docker("exec", container, *IN_AIRFLOW, "-c", code, *arguments)
     return "ok" if done.returncode == 0 else (done.stderr.strip().splitlines() or [""])[-1]
@@ -63,7 +63,7 @@ def ask_kafka(project: Project, user: str = "", password: str = "") -> str:
 
 
 def ask_s3(project: Project, key: str, secret: str, deletes: str = "") -> str:
-    """Lists the lake's files, and deletes one if it is told to."""
+    """Lists the lake's files, and deletes one if it is asked to."""
     return ask(project, ASK_S3, _s3_login(key, secret), *([deletes] if deletes else []))
 
 

@@ -115,8 +115,8 @@ class Project:
 
     def _list(self, form: str, *filters: str) -> list[str]:
         # Of the engine itself: Compose takes a second for it.
-        mine = ("--filter", f"label=com.docker.compose.project={self.name}", *filters)
-        return self.engine.docker("ps", "--all", "--format", form, *mine).split()
+        options = ("--filter", f"label=com.docker.compose.project={self.name}", *filters)
+        return self.engine.docker("ps", "--all", "--format", form, *options).split()
 
     def run(self, service: str, *command: str) -> str:
         """What a command in a service's container says on stdout."""

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.compose, pytest.mark.nightly]
 USER = "10001:10001"
 SPOOL_NOT_EMPTY = 1
 ENDED_BY_SIGTERM = 143
-# One ends by itself, so nobody asks how it is.
+# One ends by itself, so it has no health check.
 STAYING = tuple(name for name in RECIPES if name != "minio-access")
 PYTHON_IMAGES = ("exchange", "ingester", "flink", "airflow")
 # What installs or compiles.
@@ -42,7 +42,7 @@ high-availability.zookeeper.quorum: zookeeper:2181
 
 
 @pytest.mark.parametrize("name", STAYING)
-def test_an_image_runs_as_nobody_in_particular_and_says_how_it_is(images: Images, name: str) -> None:
+def test_an_image_runs_without_privileges_and_says_how_it_is(images: Images, name: str) -> None:
     config = _inspect(images, images.get(name))["Config"]
     assert config["User"] == USER
     assert config["Healthcheck"]["Test"][0] == "CMD"

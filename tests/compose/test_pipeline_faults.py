@@ -49,7 +49,7 @@ def crash(pipeline: Project, service: str) -> None:
 
 
 def jobs(pipeline: Project) -> dict[str, str]:
-    """Name → id of the jobs that run; none while nobody answers."""
+    """Name → id of the jobs that run; none while Flink does not answer."""
     with suppress(AssertionError):
         found = pipeline.get("airflow-scheduler", "http://flink-rest:8081/jobs/overview")["jobs"]
         return {job["name"]: job["jid"] for job in found if job["state"] == "RUNNING"}

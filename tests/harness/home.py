@@ -84,7 +84,7 @@ class Home:
         return pid
 
     def kill_and_wait(self, name: str) -> None:
-        """Returns when the supervisor, nobody else, has started another process in its place."""
+        """Returns when the supervisor itself has started another process in its place."""
         old, supervisor = self.kill(name), Supervisor(self.places)
         until(f"{name} runs again", lambda: supervisor.processes()[name]["pid"] not in (0, old), 120, 0.2)
 

@@ -27,7 +27,7 @@ class Brokers:
         return int(self._supervisor.processes()[name]["pid"])
 
     def kill(self, name: str) -> None:
-        """SIGKILL; returns when the supervisor, nobody else, has started another process in its place."""
+        """SIGKILL; returns when the supervisor itself has started another process in its place."""
         self._home.kill_and_wait(name)
 
     def stop(self, *names: str) -> None:
@@ -55,7 +55,7 @@ class Brokers:
                 os.kill(pid, signal.SIGCONT)
 
     def leader(self, topic: str) -> str:
-        """Who leads partition 0 of `topic`; waits while nobody does, as after a broker's death."""
+        """Who leads partition 0 of `topic`; waits while no broker does, as after a broker's death."""
 
         def known() -> int:
             partitions = self._admin.list_topics(topic, timeout=20).topics[topic].partitions

@@ -134,7 +134,7 @@ def test_the_idle_timeout_can_change(start: Callable[..., Exchange]) -> None:
         assert ended(client).rcvd is None
 
 
-def test_a_socket_that_never_completes_its_handshake_disturbs_nobody(exchange: Exchange) -> None:
+def test_a_socket_that_never_completes_its_handshake_disturbs_no_other(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port)):
         exchange.faults.set("drop", count=0, every=0.1, duration=1)
         exchange.faults.ended()

@@ -40,14 +40,14 @@ def test_trades_come_to_rest_late_and_then_equal_the_stream(start: Callable[...,
 
     with socket_to(exchange) as client:
         ask(client, {"type": "trade", "codes": [code], "is_only_realtime": True})
-        mine: dict[int, Decimal] = {}
+        streamed: dict[int, Decimal] = {}
         for _ in range(5):
             for frame in received(client, 12):
                 trade = json.loads(frame, parse_float=Decimal)
-                mine[trade["sequential_id"]] = trade["trade_volume"]
+                streamed[trade["sequential_id"]] = trade["trade_volume"]
             late += trade["sequential_id"] not in served()
     assert late
-    until("REST has what the stream had", lambda: mine.items() <= served().items(), 10, every_s=0.5)
+    until("REST has what the stream had", lambda: streamed.items() <= served().items(), 10, every_s=0.5)
 
 
 def test_minute_candles_are_the_exact_sums_of_the_ledger_s_trades(start: Callable[..., Exchange]) -> None:

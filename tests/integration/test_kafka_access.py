@@ -1,4 +1,4 @@
-"""Kafka lets nobody in without a login and nobody do more than the contract says; the ingester outlives a wrong one."""
+"""Kafka asks each client for a login and allows no more than the contract says; the ingester outlives a wrong one."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def login(home: Home, principal: str, **changes: str) -> dict[str, Any]:
 
 
 def refusal(settings: dict[str, Any]) -> int:
-    """How the client is told that it may not come in: by a word, or by a closed connection."""
+    """How the client learns that it may not come in: by a word, or by a closed connection."""
     heard: list[int] = []
     client = Producer({**settings, "error_cb": lambda error: heard.append(error.code())})
     with pytest.raises(KafkaException) as refused:
         client.list_topics(timeout=5)
     client.poll(0)
-    told: int = refused.value.args[0].code()
-    return KafkaError._AUTHENTICATION if KafkaError._AUTHENTICATION in heard else told
+    answer: int = refused.value.args[0].code()
+    return KafkaError._AUTHENTICATION if KafkaError._AUTHENTICATION in heard else answer
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def refusal(settings: dict[str, Any]) -> int:
         pytest.param({"sasl.username": "broker"}, KafkaError._AUTHENTICATION, id="the-brokers-name"),
     ],
 )
-def test_without_its_login_nobody_is_let_in(kafka: Home, changes: dict[str, str], heard: int) -> None:
+def test_without_its_login_no_client_is_let_in(kafka: Home, changes: dict[str, str], heard: int) -> None:
     assert len(Producer(login(kafka, "ingester")).list_topics(timeout=20).brokers) == 3
     assert refusal(login(kafka, "ingester", **changes)) == heard
 
 
-def test_the_controllers_let_nobody_in_but_the_brokers(kafka: Home) -> None:
+def test_the_controllers_let_only_the_brokers_in(kafka: Home) -> None:
     servers = {"bootstrap.servers": f"127.0.0.1:{kafka.setting.ports['controller_1']}"}
     assert refusal(login(kafka, "airflow", **servers)) == KafkaError._AUTHENTICATION
     assert refusal(login(kafka, "broker", **servers, **{"sasl.password": "wrong"})) == KafkaError._AUTHENTICATION
@@ -108,11 +108,13 @@ def read(consumer: Consumer) -> Any:
 
 def write_one(settings: dict[str, Any], topic: str, idempotent: bool = True) -> int | None:
     """The code of the error, None when it is acknowledged."""
-    told: list[int | None] = []
+    answers: list[int | None] = []
     producer = Producer({**settings, "enable.idempotence": idempotent})
-    producer.produce(topic, b"{}", key=b"k", on_delivery=lambda error, _: told.append(error.code() if error else None))
+    producer.produce(
+        topic, b"{}", key=b"k", on_delivery=lambda error, _: answers.append(error.code() if error else None)
+    )
     producer.flush(30)
-    return told[0]
+    return answers[0]
 
 
 def create(settings: dict[str, Any], topic: str) -> Any:
@@ -124,7 +126,7 @@ def test_the_ingester_writes_and_does_nothing_else(kafka: Home, contract: Contra
     ingester = login(kafka, "ingester")
     assert [write_one(ingester, topic) for topic in contract.topics] == [None] * 4
     assert read_one(ingester, "upbit-trade") == KafkaError.TOPIC_AUTHORIZATION_FAILED
-    for name in ("upbit-trade", "mine"):
+    for name in ("upbit-trade", "foreign"):
         with pytest.raises(KafkaException) as refused:
             create(ingester, name)
         assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -204,7 +206,7 @@ def only_right(principal: str, operation: str, topic: str) -> AclBindingFilter:
 def test_a_wrong_password_costs_the_ingester_nothing(setup: Setup) -> None:
     setup.start_ingester(KAFKA_PASSWORD="wrong")
     until("records wait", lambda: setup.metric("spool_records") > 500, 60, 0.5)
-    until("it is told that it may not come in", lambda: "_AUTHENTICATION" in setup.get("/metrics")[1], 30, 0.5)
+    until("it learns that it may not come in", lambda: "_AUTHENTICATION" in setup.get("/metrics")[1], 30, 0.5)
     assert setup.get("/livez")[0] == 200
     status, said = setup.get("/readyz")
     assert (status, json.loads(said)["checks"]["kafka"]) == (503, "failed: login refused")

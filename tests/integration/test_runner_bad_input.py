@@ -365,7 +365,7 @@ def test_a_moved_port_restarts_those_who_use_it_and_is_remembered(runner: Runner
 
 
 @pytest.mark.engines
-def test_up_after_a_killed_supervisor_ends_the_orphans_and_starts_anew(runner: Runner) -> None:
+def test_up_after_a_killed_supervisor_ends_the_orphans_and_starts_again(runner: Runner) -> None:
     runner.run("up", "--source", "exchange", "--only", "postgres,exchange")
     before = {process.pid for process in orphans.find(runner.places)}
     supervisor = int((runner.places.run / "supervisord.pid").read_text())
@@ -404,7 +404,7 @@ def test_down_leaves_no_process_no_port_and_a_purge_nothing(runner: Runner, part
 
 
 @pytest.mark.engines
-def test_a_part_that_dies_at_once_is_told_in_its_own_words(runner: Runner) -> None:
+def test_a_part_that_dies_at_once_is_reported_in_its_own_words(runner: Runner) -> None:
     runner.run("up", "--source", "exchange", "--only", "exchange")
     runner.run("down")
     ledger = runner.places.data / "ledger"

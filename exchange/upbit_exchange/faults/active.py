@@ -54,7 +54,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Faults:
-    """What is on. Every decision costs nothing while nothing is on. `note` is told each act: fault, what."""
+    """What is on. Every decision costs nothing while nothing is on. `note` is called for each act: fault, what."""
 
     def __init__(self, random: Random, note: Note) -> None:
         self.counts: Counter[str] = Counter()

@@ -17,7 +17,7 @@ from upbit_exchange.wire.names import Event, Stream
 Values = dict[str, str]
 FreeId = Callable[[str, int], int]
 
-# Without these the event cannot be told from others or has lost what it says: an altered one is no event any more.
+# Without these an event has lost its identity or what it says: an altered one is not an event any more.
 NEEDED: dict[Stream, tuple[str, ...]] = {
     "trade": ("type", "code", "sequential_id", "trade_timestamp", "trade_price", "trade_volume", "ask_bid"),
     "ticker": ("type", "code", "timestamp", "trade_price", "acc_trade_volume"),

@@ -80,7 +80,7 @@ KINDS: dict[str, Kind] = {
     "empty_side": Kind("true", "all levels of a side are 0, 0", {"side": "ask"}, only=_BOOKS),
     "delisting_string": Kind("true", "delisting_date is a string", only=_TICKERS),
     "delisting_object": Kind("true", "delisting_date is an object", only=_TICKERS),
-    "extra_field": Kind("true", "a field that nobody knows", {"field": "new_field"}),
+    "extra_field": Kind("true", "an unknown field", {"field": "new_field"}),
     "korean": Kind("true", "a field with Korean text"),
     "exponents": Kind("true", "prices, sizes and rates with exponents"),
     "zeros": Kind("true", "prices, sizes and rates with trailing zeros"),
@@ -97,7 +97,7 @@ KINDS: dict[str, Kind] = {
     "huge_number": Kind("extra", "a number is 1e400", {}, 1),
     "duplicate_keys": Kind("extra", "a field stands twice, with two values", {}, 1),
     "deep": Kind("extra", "arrays nested `levels` deep", {"levels": 100_000}, 1),
-    "unknown_type": Kind("extra", "a type that nobody knows", {}, 1),
+    "unknown_type": Kind("extra", "an unknown type", {}, 1),
     "big": Kind("extra", "the frame once more, filled up to `bytes`", {"bytes": 1 << 20}, 1),
     "bad_deflate": Kind("extra", "a frame marked as compressed whose bytes are not", {}, 1),
     "error_frame": Kind("extra", "an error frame; the socket stays open", {}, 1),
@@ -260,7 +260,7 @@ def _option(name: str, text: str) -> float | str:
         return text
     if name == "field":
         if not _FIELD.fullmatch(text):
-            raise FaultError(f"field {text[:40]!r} is no name of a field such as trade_price")
+            raise FaultError(f"field {text[:40]!r} is not the name of a field such as trade_price")
         return text
     return _number(name, text)
 
@@ -272,5 +272,5 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not low <= value <= high or (name in _WHOLE and value != int(value)):
-        raise FaultError(f"{name} {text[:40]!r} is no {'whole ' * (name in _WHOLE)}number from {low:g} to {high:g}")
+        raise FaultError(f"{name} {text[:40]!r} is not a {'whole ' * (name in _WHOLE)}number from {low:g} to {high:g}")
     return value

@@ -60,7 +60,7 @@ def _timed(path: Path, lines: list[bytes]) -> list[tuple[float, int, dict[str, A
             raise ScenarioError(f"{path} line {number}: {error}; write {_EXAMPLE}") from None
         at = fields.pop("at", None)
         if isinstance(at, bool) or not isinstance(at, int | float) or at < 0:
-            raise ScenarioError(f"{path} line {number}: `at` is no number of seconds; write {_EXAMPLE}")
+            raise ScenarioError(f"{path} line {number}: `at` is not a number of seconds; write {_EXAMPLE}")
         found.append((float(at), number, fields))
     return found
 
@@ -74,7 +74,7 @@ def _step(at: float, fields: dict[str, Any], codes: Collection[str], replayed: b
     if len(fields) > 1:
         raise FaultError("`clear` stands alone; write a line of its own for the rest")
     if fields["clear"] != "all" and fields["clear"] not in KINDS:
-        raise FaultError(f'clear {str(fields["clear"])[:40]!r} is no fault; write its name or "all"')
+        raise FaultError(f'clear {str(fields["clear"])[:40]!r} is not a fault; write its name or "all"')
     return Step(at, clear=str(fields["clear"]))
 
 

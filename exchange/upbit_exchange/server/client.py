@@ -64,7 +64,7 @@ class Client(ServerConnection):
 
 
 class Batch:
-    """The events of one tick, encoded once a format and view, and only for those somebody asked for."""
+    """The events of one tick, encoded once a format and view, and only for those that a client asked for."""
 
     def __init__(self, events: Sequence[Event | Update], respell: bool) -> None:
         self._events = events

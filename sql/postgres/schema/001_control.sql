@@ -18,7 +18,7 @@ CREATE TABLE alarm (
 CREATE UNIQUE INDEX alarm_open ON alarm (subject) WHERE closed_at IS NULL;
 
 -- Which Flink job id belongs to which logical job: a fresh JobManager knows none of the earlier ones, and their
--- checkpoints are found by id. topic_ids and table_ids tell whether what the job reads and writes was made anew.
+-- checkpoints are found by id. topic_ids and table_ids tell whether what the job reads and writes was recreated.
 CREATE TABLE job_run (
   job_id text PRIMARY KEY,
   name text NOT NULL,

@@ -1,4 +1,4 @@
-"""What docker-compose.yml must hold for every service, told from the file as Compose reads it."""
+"""What docker-compose.yml must hold for every service, judged from the file as Compose reads it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_is_run_by_hand_has_no_network_and_no_more_rights_than_files_of_oth
 
 def test_ports_are_open_to_this_machine_only() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports, "nobody can reach Airflow"
+    assert ports, "Airflow cannot be reached"
     assert [port for given in ports.values() for port in given if not port.startswith("127.0.0.1:")] == []
 
 

@@ -118,5 +118,5 @@ def test_decisions_are_numbered_without_a_hole() -> None:
         ("def test_it(facts: Progress, closed: bool) -> None:", False),
     ],
 )
-def test_citations_are_told_from_words(line: str, cites: bool) -> None:
+def test_citations_are_distinguished_from_words(line: str, cites: bool) -> None:
     assert bool(ABSENT.search(line)) is cites

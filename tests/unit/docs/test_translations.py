@@ -67,7 +67,7 @@ def blocks(document: Path) -> Iterator[Block]:
 
 
 def pairs(document: Path) -> Iterator[tuple[Block, Block]]:
-    """One after the other, so that a difference is told at its place. Raises ValueError when one side ends first."""
+    """One after the other, so that each difference has its place. Raises ValueError when one side ends first."""
     yield from zip(blocks(document), blocks(korean(document)), strict=True)
 
 

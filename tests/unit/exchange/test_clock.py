@@ -76,7 +76,7 @@ def test_settings_by_option_and_by_environment() -> None:
         (("--ledger", "d", "--codes", "0"), "--codes: '0' is not a number from 1 to 2000"),
         (("--ledger", "d", "--codes", "many"), "'many' is not a number"),
         (("--ledger", "d", "--speed", "nan"), "'nan' is not a number"),
-        (("--ledger", "d", "--start", "yesterday"), "'yesterday' is no ISO time"),
+        (("--ledger", "d", "--start", "yesterday"), "'yesterday' is not an ISO time"),
         (("--ledger", "d", "--start", "2099-01-01"), "future"),
         (("--ledger", "d", "--trade-prices", "roman"), "none of plain, double, fixed"),
         (("--check",), "--check needs --replay"),

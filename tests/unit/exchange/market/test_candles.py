@@ -168,7 +168,7 @@ def test_the_last_frame_of_every_window_is_the_exact_sum_of_its_trades(step_ms: 
     }
 
 
-def test_nothing_is_computed_for_codes_that_nobody_subscribed_to() -> None:
+def test_nothing_is_computed_for_codes_without_a_subscriber() -> None:
     watched = Watched(("trade", CODE), ("candle.1m", "KRW-ETH"))
     watched.publish(trade(START + 100, "10", "1"), trade(START + 100, "10", "1", code="KRW-ETH"))
     assert [c["code"] for c in watched.due(START + 1_060)] == ["KRW-ETH"]

@@ -36,7 +36,7 @@ def test_who_goes_on_after_429_is_blocked_everywhere_and_longer_each_time() -> N
     assert statuses(limit, "ticker", 70_000, 30) == [200] * 10 + [429] * 20
     assert limit.take(HERE, "ticker", 70_000) == Verdict(418, blocked_s=20)
     assert limit.take(HERE, "ticker", 90_000).status == 200
-    # Refusals in another minute start anew.
+    # Refusals in another minute are counted from zero.
     assert statuses(limit, "ticker", 119_000, 30) == [200] * 10 + [429] * 20
     assert statuses(limit, "ticker", 120_000, 30) == [200] * 10 + [429] * 20
     assert limit.take(HERE, "ticker", 120_000) == Verdict(418, blocked_s=40)

@@ -47,7 +47,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_interrupted_may_clear_up(tmp_path: Path, number: signal.Signals) -> None:
-    """A Ctrl-C reaches the child from the terminal; here the whole group is told as a terminal does."""
+    """A Ctrl-C reaches the child from the terminal; here the whole group is signalled as a terminal does."""
     started, cleared = tmp_path / "started", tmp_path / "cleared"
     code = (
         "import os, sys; from pathlib import Path; from local.commands.test import run_to_its_end\n"

@@ -43,7 +43,7 @@ def test_a_stream_with_data_owes_rows(setting: Setting, lake: dict[str, int], ta
         bootstrap.wait_for_rows(setting)
 
 
-def test_a_stream_that_nobody_asked_for_owes_no_rows(setting: Setting, lake: dict[str, int]) -> None:
+def test_a_stream_that_is_not_kept_owes_no_rows(setting: Setting, lake: dict[str, int]) -> None:
     bootstrap.wait_for_rows(replace(setting, ingester={"UPBIT_STREAMS": "ticker, orderbook"}))
 
 

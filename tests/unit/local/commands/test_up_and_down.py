@@ -130,8 +130,8 @@ def test_down_on_a_home_that_never_was_leaves_no_trace(places: Places) -> None:
 
 def test_a_purge_asks_and_no_answer_is_no(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     places.run.mkdir(parents=True)
-    with Path(os.devnull).open() as nobody:
-        monkeypatch.setattr(sys, "stdin", nobody)
+    with Path(os.devnull).open() as empty:
+        monkeypatch.setattr(sys, "stdin", empty)
         with pytest.raises(PipelineError, match="nothing was stopped or deleted"):
             down(places, QUIET, purge=True)
     assert places.run.exists()

@@ -50,8 +50,8 @@ def test_lost_secrets_are_not_replaced_in_a_home_that_was_made_with_them(places:
     [
         ("", "is empty"),
         ("{", "is not JSON"),
-        ("[]", "is no table of texts"),
-        ('{"airflow_password": 1}', "is no table of texts"),
+        ("[]", "is not a table of texts"),
+        ('{"airflow_password": 1}', "is not a table of texts"),
         ("{}", "empty, missing or unknown airflow_password"),
     ],
 )
@@ -81,7 +81,7 @@ def test_a_home_from_before_kafkas_logins_gets_them_and_keeps_the_rest(places: P
     assert asdict(load_or_create(places)) == now, "made once"
 
 
-def test_a_deleted_password_is_made_anew_and_an_empty_one_refused(places: Places) -> None:
+def test_a_deleted_password_is_made_again_and_an_empty_one_refused(places: Places) -> None:
     made = asdict(load_or_create(places))
     places.credentials_file.write_text(json.dumps({k: v for k, v in made.items() if k != "kafka_flink_password"}))
     now = asdict(load_or_create(places))

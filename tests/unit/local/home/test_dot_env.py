@@ -29,10 +29,10 @@ def test_every_secret_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
 def test_what_is_there_stays_and_what_is_missing_is_added(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.touch(mode=0o600)
-    path.write_text("# mine\nUPBIT_CODES=KRW-BTC\nPOSTGRES_PASSWORD=chosen")
+    path.write_text("# by hand\nUPBIT_CODES=KRW-BTC\nPOSTGRES_PASSWORD=chosen")
     assert "added" in write(path)
     text = path.read_text()
-    assert text.startswith("# mine\nUPBIT_CODES=KRW-BTC\nPOSTGRES_PASSWORD=chosen\n")
+    assert text.startswith("# by hand\nUPBIT_CODES=KRW-BTC\nPOSTGRES_PASSWORD=chosen\n")
     assert text.count("POSTGRES_PASSWORD=") == 1
     assert {line.partition("=")[0] for line in text.splitlines()} >= NAMES
 

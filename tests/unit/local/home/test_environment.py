@@ -18,7 +18,7 @@ USERS = {
     "VIRTUAL_ENV": "/venv",
     "AIRFLOW_HOME": "/airflow",
     "AIRFLOW__CORE__EXECUTOR": "X",
-    "AWS_ACCESS_KEY_ID": "mine",
+    "AWS_ACCESS_KEY_ID": "foreign",
     "JAVA_TOOL_OPTIONS": "-Xmx1m",
     "LC_ALL": "C",
     "UPBIT_CODES": "KRW-BTC",

@@ -10,7 +10,7 @@ from local.home.places import REPOSITORY, Places
 from local.processes.supervisor import make_private_folder, socket_path
 
 
-def test_everything_lies_in_the_checkout_unless_told_otherwise() -> None:
+def test_everything_lies_in_the_checkout_by_default() -> None:
     places = Places.from_environment({})
     assert (places.home, places.parts) == (REPOSITORY / ".pipeline" / "home", REPOSITORY / ".pipeline" / "parts")
 
@@ -47,10 +47,10 @@ def test_the_longest_names_in_a_plain_home_fit_a_socket() -> None:
     assert len(os.fsencode(socket_path(places))) + len(".65535") < 108, "supervisord adds its pid while it binds"
 
 
-def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    make_private_folder(tmp_path / "mine")
-    (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(PipelineError, match="belongs to somebody else"):
+def test_a_private_folder_of_another_account_is_refused(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "own")
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    with pytest.raises(PipelineError, match="belongs to another account"):
         make_private_folder(tmp_path / "link")
 
 

@@ -66,7 +66,7 @@ def test_each_broker_has_its_own_place_and_knows_all_three(setting: Setting) -> 
         assert node["auto.create.topics.enable"] == "false"
 
 
-def test_a_broker_lets_nobody_in_without_a_login_and_nobody_do_what_no_rule_allows(setting: Setting) -> None:
+def test_a_broker_asks_for_a_login_and_allows_only_what_a_rule_allows(setting: Setting) -> None:
     for node in (_properties(setting, node) for node in kafka.NODES):
         protocols = dict(pair.split(":") for pair in node["listener.security.protocol.map"].split(","))
         listeners = {listener.split(":")[0] for listener in node["listeners"].split(",")}
@@ -111,7 +111,7 @@ def test_each_login_of_flinks_stands_in_a_file_of_its_own_and_not_among_its_sett
         assert "\n*:*:*:paimon:secret-paimon_db_password\n" in part.files[Path(catalog_login)]
 
 
-def test_kafka_is_told_a_password_for_each_principal_of_the_contract(setting: Setting) -> None:
+def test_kafka_is_given_a_password_for_each_principal_of_the_contract(setting: Setting) -> None:
     principals = tomllib.loads(setting.contract.read_text(encoding="utf-8"))["access"]
     assert set(kafka.SERVICES) == set(principals)
     assert all(setting.kafka_password(name) for name in principals)

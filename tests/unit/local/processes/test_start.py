@@ -109,7 +109,7 @@ def test_a_part_is_settled_once_it_is_ready(places: Places) -> None:
     assert seen == [True]
 
 
-def test_a_part_that_the_supervisor_gave_up_is_told_with_its_last_words(places: Places) -> None:
+def test_a_part_that_the_supervisor_gave_up_is_reported_with_its_last_words(places: Places) -> None:
     bench = _bench(places, {"db": (), "api": ("db",)})
     bench.twin.outcome["db"] = "fatal"
     places.logs.mkdir(parents=True)

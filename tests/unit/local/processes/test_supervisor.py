@@ -91,13 +91,15 @@ def test_secrets_are_written_for_their_owner_only(places: Places, setting: Setti
     assert [path for path in secret if path.stat().st_mode & 0o077] == []
 
 
-def test_nothing_is_written_into_somebody_elses_folder(places: Places, setting: Setting, tmp_path: Path) -> None:
+def test_nothing_is_written_into_the_folder_of_another_account(
+    places: Places, setting: Setting, tmp_path: Path
+) -> None:
     """A folder in /tmp that another account made first would get Flink's login."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     places.short_run.parent.mkdir(parents=True, exist_ok=True)
     places.short_run.symlink_to(theirs)
-    with pytest.raises(PipelineError, match="belongs to somebody else"):
+    with pytest.raises(PipelineError, match="belongs to another account"):
         Supervisor(places)._write(list(assembly.parts(setting).values()))
     places.short_run.unlink()
     assert list(theirs.iterdir()) == []

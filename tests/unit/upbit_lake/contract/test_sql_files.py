@@ -69,7 +69,7 @@ def test_each_job_s_file_gives_exactly_one_job() -> None:
         assert statements[-1] is starts[0]
 
 
-def test_sources_start_where_they_are_told() -> None:
+def test_sources_start_where_the_startup_says() -> None:
     statements = source_statements(load_contract(), SETTINGS, Startup("timestamp", 1234))
     trade = next(statement for statement in statements if "kafka_trade (" in statement)
     assert "'scan.startup.mode' = 'timestamp'" in trade

@@ -35,7 +35,7 @@ def words(text: str) -> set[str]:
 @pytest.mark.parametrize("path", list(modules()), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_module_knows_a_stream_by_its_name(path: Path) -> None:
     contract = load_contract()
-    # `dead_letter` is no stream: every pipeline has one.
+    # `dead_letter` is not a stream: every pipeline has one.
     names = {*contract.streams, *contract.tables, *contract.topics} - {contract.dead_letter.table}
     assert not names & words(path.read_text(encoding="utf-8"))
 
