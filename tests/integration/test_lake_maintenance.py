@@ -21,6 +21,7 @@ from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import BATCH, lake_session
 from upbit_lake.engines.lake.files import latest_snapshot
 from upbit_lake.engines.lake.reader import LakeReader
+from upbit_lake.engines.postgres import connect
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.progress import read_lake
 from upbit_lake.jobs.facts import live_jobs
@@ -111,7 +112,8 @@ def lake(engines: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         reconcile_database(session, made.contract)
         reconcile_tables(session, made.contract, made.settings, made.s3)
     # The engines are the session's: whatever another lake left behind is not ours.
-    made.db.execute("TRUNCATE hour_state, verdict, coverage_window, coverage_gap, maintenance_run")
+    with connect(engines.task_environment["AIRFLOW_CONN_PIPELINE_DB"]) as db:
+        db.execute("TRUNCATE hour_state, verdict, coverage_window, coverage_gap, maintenance_run")
     lake = Lake(made, Hour.of(now() - timedelta(hours=6)))
     reconcile_job(made, made.contract.jobs["trade"])
     sender = Sender(engines)

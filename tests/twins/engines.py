@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from tests.twins.clock import HandClock
+from tests.twins.database import DatabaseTwin
 from tests.twins.flink import GatewayTwin, JobManagerTwin
 from tests.twins.kafka import DeadLettersTwin, KafkaTwin, RecordsTwin
 from tests.twins.lake import LakeTwin
@@ -13,7 +12,6 @@ from upbit_lake.contract.model import Contract
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
 from upbit_lake.engines.engines import Engines
-from upbit_lake.engines.postgres import Connection
 
 SETTINGS = Settings.from_environment({"S3_ACCESS_KEY": "key", "S3_SECRET_KEY": "secret"})
 
@@ -32,7 +30,6 @@ def twin_engines(contract: Contract | None = None, kafka: KafkaTwin | None = Non
         dead_letters=DeadLettersTwin(kafka, contract.dead_letter.topic),
         lake=LakeTwin(),
         s3=StoreTwin(),
-        # What keeps its state in PostgreSQL is tried on a real one.
-        db=cast(Connection, object()),
+        db=DatabaseTwin(),
         clock=HandClock(),
     )

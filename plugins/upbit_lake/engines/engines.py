@@ -17,7 +17,7 @@ from upbit_lake.engines.kafka.dead_letters import DeadLetters, DeadLetterTopic
 from upbit_lake.engines.kafka.offsets import ConfluentOffsets, OffsetReader
 from upbit_lake.engines.kafka.records import RecordReader, TopicReader
 from upbit_lake.engines.lake.reader import LakeReader, ProcessReader
-from upbit_lake.engines.postgres import Connection
+from upbit_lake.engines.postgres import Database
 from upbit_lake.engines.s3 import ObjectStore, S3Store
 
 
@@ -40,11 +40,11 @@ class Engines:
     dead_letters: DeadLetters
     lake: LakeReader
     s3: ObjectStore
-    db: Connection
+    db: Database
     clock: Clock = SYSTEM
 
 
-def connect(contract: Contract, settings: Settings, kafka_client: Any, s3_client: Any, db: Connection) -> Engines:
+def connect(contract: Contract, settings: Settings, kafka_client: Any, s3_client: Any, db: Database) -> Engines:
     """The clients of the engines that `settings` names; nothing is contacted yet.
 
     Args:

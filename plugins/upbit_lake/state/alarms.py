@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import logging
 
-from upbit_lake.engines.postgres import Connection, Row, query
+from upbit_lake.engines.postgres import Database, Row
 
 log = logging.getLogger(__name__)
 
 
-def open_alarm(db: Connection, subject: str, text: str) -> bool:
+def open_alarm(db: Database, subject: str, text: str) -> bool:
     """Open an alarm for `subject` unless one is open; True (and an ERROR in the log) when it is a new incident."""
-    new = bool(query(db, "alarms/open", {"subject": subject, "text": text}))
+    new = bool(db.query("alarms/open", {"subject": subject, "text": text}))
     if new:
         log.error("ALARM %s: %s", subject, text)
     return new
 
 
-def close_alarm(db: Connection, subject: str) -> bool:
+def close_alarm(db: Database, subject: str) -> bool:
     """Close the open alarm of `subject`; True when there was one."""
-    closed = bool(query(db, "alarms/close", {"subject": subject}))
+    closed = bool(db.query("alarms/close", {"subject": subject}))
     if closed:
         log.info("alarm closed: %s", subject)
     return closed
 
 
-def settle(db: Connection, subject: str, problem: str | None) -> None:
+def settle(db: Database, subject: str, problem: str | None) -> None:
     """Open the alarm of `subject` while there is a `problem`, close it when there is none."""
     if problem:
         open_alarm(db, subject, problem)
@@ -33,6 +33,6 @@ def settle(db: Connection, subject: str, problem: str | None) -> None:
         close_alarm(db, subject)
 
 
-def open_alarms(db: Connection) -> list[Row]:
+def open_alarms(db: Database) -> list[Row]:
     """The open alarms, oldest first: subject, text, opened_at."""
-    return query(db, "alarms/still_open")
+    return db.query("alarms/still_open")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from upbit_lake.engines.postgres import Connection, Row, query, query_each
+from upbit_lake.engines.postgres import Database, Row
 from upbit_lake.hours.hour import Hour
 
 
@@ -40,22 +40,22 @@ class Gap:
     reason: str = ""
 
 
-def read_windows(db: Connection, topic: str) -> list[Window]:
+def read_windows(db: Database, topic: str) -> list[Window]:
     """The audited windows of `topic` and of older topics of that name, in the order in which they were audited."""
-    return [Window(**row) for row in query(db, "audits/windows", {"topic": topic})]
+    return [Window(**row) for row in db.query("audits/windows", {"topic": topic})]
 
 
-def read_gaps(db: Connection, topic: str) -> list[Gap]:
+def read_gaps(db: Database, topic: str) -> list[Gap]:
     """The open gaps of `topic`."""
-    return [_gap(**row) for row in query(db, "audits/gaps", {"topic": topic})]
+    return [_gap(**row) for row in db.query("audits/gaps", {"topic": topic})]
 
 
-def save_audit(db: Connection, topic: str, windows: Sequence[Window], gaps: Sequence[Gap], now: datetime) -> None:
+def save_audit(db: Database, topic: str, windows: Sequence[Window], gaps: Sequence[Gap], now: datetime) -> None:
     """Add `windows` and make `gaps` the open gaps of `topic`, in one transaction."""
     with db.transaction():
-        query_each(db, "audits/save_window", [vars(window) | {"at": now} for window in windows])
-        query(db, "audits/forget_gaps", {"topic": topic})
-        query_each(db, "audits/save_gap", [_row(gap) | {"at": now} for gap in gaps])
+        db.query_each("audits/save_window", [vars(window) | {"at": now} for window in windows])
+        db.query("audits/forget_gaps", {"topic": topic})
+        db.query_each("audits/save_gap", [_row(gap) | {"at": now} for gap in gaps])
 
 
 def _row(gap: Gap) -> Row:

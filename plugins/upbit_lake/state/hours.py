@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from upbit_lake.engines.postgres import Connection, query, query_each
+from upbit_lake.engines.postgres import Database
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import PartitionState
 
 Key = tuple[str, Hour]
 
 
-def closed(db: Connection) -> dict[Key, str]:
+def closed(db: Database) -> dict[Key, str]:
     """Fingerprints of partitions after their hour was closed."""
     return _fingerprints(db, "closed")
 
 
-def verified(db: Connection) -> dict[Key, str]:
+def verified(db: Database) -> dict[Key, str]:
     """Fingerprints of partitions when their hour was verified."""
     return _fingerprints(db, "verified")
 
 
-def set_closed(db: Connection, states: Iterable[PartitionState], now: datetime) -> None:
+def set_closed(db: Database, states: Iterable[PartitionState], now: datetime) -> None:
     """Remember that these partitions were closed as they are in `states`."""
-    query_each(db, "hours/set_closed", _rows(states, now))
+    db.query_each("hours/set_closed", _rows(states, now))
 
 
-def set_verified(db: Connection, states: Iterable[PartitionState], now: datetime) -> None:
+def set_verified(db: Database, states: Iterable[PartitionState], now: datetime) -> None:
     """Remember that these partitions were verified as they are in `states`."""
-    query_each(db, "hours/set_verified", _rows(states, now))
+    db.query_each("hours/set_verified", _rows(states, now))
 
 
-def _fingerprints(db: Connection, column: str) -> dict[Key, str]:
-    rows = query(db, "hours/fingerprints")
+def _fingerprints(db: Database, column: str) -> dict[Key, str]:
+    rows = db.query("hours/fingerprints")
     return {(r["table_name"], Hour(r["dt"], r["hh"])): r[column] for r in rows if r[column] is not None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from upbit_lake.engines.postgres import Connection, query
+from upbit_lake.engines.postgres import Database
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class IngesterGap:
         return self.last_seen_ms < end_ms and (self.first_seen_ms is None or self.first_seen_ms > start_ms)
 
 
-def save(db: Connection, reported: str) -> None:
+def save(db: Database, reported: str) -> None:
     """Make the table what the ingester reports: a JSON array of all gaps that it knows of."""
-    query(db, "ingester_gaps/save", {"gaps": reported})
+    db.query("ingester_gaps/save", {"gaps": reported})
 
 
-def missing(db: Connection, stream: str) -> list[IngesterGap]:
+def missing(db: Database, stream: str) -> list[IngesterGap]:
     """What is missing of `stream` because the ingester missed it, oldest first."""
-    return [IngesterGap(**row) for row in query(db, "ingester_gaps/missing", {"stream": stream})]
+    return [IngesterGap(**row) for row in db.query("ingester_gaps/missing", {"stream": stream})]

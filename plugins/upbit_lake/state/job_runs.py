@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from upbit_lake.engines.postgres import Connection, as_json, query
+from upbit_lake.engines.postgres import Database, as_json
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class JobRun:
     table_ids: Mapping[str, int]
 
 
-def remember(db: Connection, run: JobRun) -> None:
+def remember(db: Database, run: JobRun) -> None:
     """Record a run; the same job id again updates what is known of it."""
     values = vars(run) | {"topic_ids": as_json(dict(run.topic_ids)), "table_ids": as_json(dict(run.table_ids))}
-    query(db, "job_runs/remember", values)
+    db.query("job_runs/remember", values)
 
 
-def forget(db: Connection, job_id: str) -> None:
+def forget(db: Database, job_id: str) -> None:
     """Forget a run."""
-    query(db, "job_runs/forget", {"job_id": job_id})
+    db.query("job_runs/forget", {"job_id": job_id})
 
 
-def bootstrapped(db: Connection) -> bool:
+def bootstrapped(db: Database) -> bool:
     """True once a job has run: before the first bootstrap there is nothing to supervise, close or verify."""
-    return bool(query(db, "job_runs/bootstrapped")[0]["bootstrapped"])
+    return bool(db.query("job_runs/bootstrapped")[0]["bootstrapped"])
 
 
-def runs_of(db: Connection, name: str) -> list[JobRun]:
+def runs_of(db: Database, name: str) -> list[JobRun]:
     """The runs of logical job `name`, newest first."""
     fields = JobRun.__dataclass_fields__
-    return [JobRun(**{key: row[key] for key in fields}) for row in query(db, "job_runs/of_job", {"name": name})]
+    return [JobRun(**{key: row[key] for key in fields}) for row in db.query("job_runs/of_job", {"name": name})]

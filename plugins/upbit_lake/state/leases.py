@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from upbit_lake.engines.postgres import Connection, Row, query
+from upbit_lake.engines.postgres import Database, Row
 
 STREAMING_JOBS = "streaming_jobs"
 INGESTER = "ingester"
@@ -21,21 +21,21 @@ class LeaseHeldError(RuntimeError):
     """Another owner holds the lease. One line: who, until when."""
 
 
-def acquire(db: Connection, name: str, owner: str, seconds: float) -> None:
+def acquire(db: Database, name: str, owner: str, seconds: float) -> None:
     """Take or renew lease `name` for `seconds`; raises LeaseHeldError when another owner holds it."""
-    if query(db, "leases/acquire", {"name": name, "owner": owner, "seconds": seconds}):
+    if db.query("leases/acquire", {"name": name, "owner": owner, "seconds": seconds}):
         return
     raise LeaseHeldError(holder(db, name, owner) or f"{name} was being changed by another run")
 
 
-def holder(db: Connection, name: str, owner: str) -> str:
+def holder(db: Database, name: str, owner: str) -> str:
     """Who other than `owner` holds lease `name`, in words; "" when it is free or its own."""
-    held = [row for row in query(db, "leases/holder", {"name": name}) if row["owner"] != owner]
+    held = [row for row in db.query("leases/holder", {"name": name}) if row["owner"] != owner]
     return f"{name} is being changed by {held[0]['owner']} until {held[0]['expires_at']:%H:%M:%S} UTC" if held else ""
 
 
 def acquire_within(
-    db: Connection,
+    db: Database,
     name: str,
     owner: str,
     seconds: float,
@@ -54,11 +54,11 @@ def acquire_within(
             sleep(0.5)
 
 
-def release(db: Connection, name: str, owner: str) -> None:
+def release(db: Database, name: str, owner: str) -> None:
     """Give lease `name` back; nothing happens when it is not ours."""
-    query(db, "leases/release", {"name": name, "owner": owner})
+    db.query("leases/release", {"name": name, "owner": owner})
 
 
-def held(db: Connection) -> list[Row]:
+def held(db: Database) -> list[Row]:
     """The leases that are held now, by name: name, owner, expires_at."""
-    return query(db, "leases/held")
+    return db.query("leases/held")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from upbit_lake.engines.postgres import Connection, query
+from upbit_lake.engines.postgres import Database
 
 
-def last_run(db: Connection, name: str) -> datetime | None:
+def last_run(db: Database, name: str) -> datetime | None:
     """When the daily work `name` was last done."""
-    rows = query(db, "maintenance_runs/last", {"name": name})
+    rows = db.query("maintenance_runs/last", {"name": name})
     return rows[0]["at"] if rows else None
 
 
-def set_run(db: Connection, name: str, now: datetime) -> None:
+def set_run(db: Database, name: str, now: datetime) -> None:
     """Remember that the daily work `name` was done."""
-    query(db, "maintenance_runs/set", {"name": name, "at": now})
+    db.query("maintenance_runs/set", {"name": name, "at": now})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from upbit_lake.engines.postgres import SQL, Connection, connect, query
+from upbit_lake.engines.postgres import SQL, Connection, connect
 
 FOLDER = SQL / "schema"
 # Any constant of our own: two connections must not migrate at the same time.
@@ -77,7 +77,7 @@ def migrate(connection: Connection, save: Callable[[int], None] | None = None, f
     steps = migrations(folder)
     try:
         with connection.transaction():
-            query(connection, "versions/lock", {"lock": LOCK})
+            connection.query("versions/lock", {"lock": LOCK})
             found = version(connection)
             refuse_newer(found, steps[-1].number)
             missing = [step for step in steps if step.number > found]
@@ -88,7 +88,7 @@ def migrate(connection: Connection, save: Callable[[int], None] | None = None, f
             if missing:
                 # All of them: what was there before versions were recorded is recorded now.
                 for step in steps:
-                    query(connection, "versions/record", {"version": step.number, "name": step.path.name})
+                    connection.query("versions/record", {"version": step.number, "name": step.path.name})
     except psycopg.Error as error:
         raise SchemaError(f"the control database was not upgraded: {_reason(error)}; run up again") from None
     return found
@@ -101,9 +101,9 @@ def migrations(folder: Path) -> list[Migration]:
 
 def version(connection: Connection) -> int:
     """The number of the newest migration that the database has seen, 0 for an empty one; raises SchemaError."""
-    tables = {row["name"] for row in query(connection, "versions/tables")}
+    tables = {row["name"] for row in connection.query("versions/tables")}
     if VERSIONS in tables:
-        return int(query(connection, "versions/newest")[0]["version"])
+        return int(connection.query("versions/newest")[0]["version"])
     return unrecorded_version(tables)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from upbit_lake.engines.postgres import Connection, as_json, query
+from upbit_lake.engines.postgres import Database, as_json
 
 
-def save(db: Connection, subject: str, seen: Mapping[str, Any]) -> None:
+def save(db: Database, subject: str, seen: Mapping[str, Any]) -> None:
     """Keep what a run saw of `subject` (plain JSON values) in place of what the run before saw."""
-    query(db, "supervision/save", {"subject": subject, "seen": as_json(dict(seen))})
+    db.query("supervision/save", {"subject": subject, "seen": as_json(dict(seen))})
 
 
-def last(db: Connection) -> dict[str, Any]:
+def last(db: Database) -> dict[str, Any]:
     """What was seen last, by subject."""
-    return {row["subject"]: row["seen"] for row in query(db, "supervision/last")}
+    return {row["subject"]: row["seen"] for row in db.query("supervision/last")}

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from upbit_lake.engines.postgres import Connection, Row, as_json, query, query_each
+from upbit_lake.engines.postgres import Database, Row, as_json
 from upbit_lake.hours.hour import Hour
 
 
@@ -45,24 +45,24 @@ class Verdict:
     market: str = ""
 
 
-def save_verdicts(db: Connection, verdicts: Iterable[Verdict], now: datetime) -> None:
+def save_verdicts(db: Database, verdicts: Iterable[Verdict], now: datetime) -> None:
     """Write verdicts over older ones of the same level, table, hour and market."""
-    query_each(db, "verdicts/save", [_row(verdict) | {"at": now} for verdict in verdicts])
+    db.query_each("verdicts/save", [_row(verdict) | {"at": now} for verdict in verdicts])
 
 
-def read_verdicts(db: Connection, level: Level | None = None) -> list[Verdict]:
+def read_verdicts(db: Database, level: Level | None = None) -> list[Verdict]:
     """All verdicts (of a level), oldest hour first."""
-    return [_verdict(**row) for row in query(db, "verdicts/all", {"level": level})]
+    return [_verdict(**row) for row in db.query("verdicts/all", {"level": level})]
 
 
-def newest(db: Connection) -> list[Row]:
+def newest(db: Database) -> list[Row]:
     """The verdicts of the newest hours, at most 20: level, table_name, dt, hh, status, reason, at."""
-    return query(db, "verdicts/newest")
+    return db.query("verdicts/newest")
 
 
-def counts(db: Connection) -> list[Row]:
+def counts(db: Database) -> list[Row]:
     """How many hours of tables have which verdict: level, status, hours."""
-    return query(db, "verdicts/counts")
+    return db.query("verdicts/counts")
 
 
 def _row(verdict: Verdict) -> Row:

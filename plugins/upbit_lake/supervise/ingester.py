@@ -8,7 +8,7 @@ from upbit_lake.contract.model import Budget
 from upbit_lake.engines.clock import SYSTEM, Clock
 from upbit_lake.engines.ingester.control import ControlError, IngesterControl
 from upbit_lake.engines.ingester.probe import ObservedIngester, observe, reported_gaps, wait_live
-from upbit_lake.engines.postgres import Connection
+from upbit_lake.engines.postgres import Database
 from upbit_lake.state import alarms, ingester_gaps
 from upbit_lake.supervise.ingester_health import IngesterCondition, IngesterHealth, judge
 from upbit_lake.supervise.memory import IngesterMemory
@@ -25,7 +25,7 @@ def supervise_ingester(
     control: IngesterControl,
     url: str,
     bounds: Budget,
-    db: Connection,
+    db: Database,
     memory: IngesterMemory,
     clock: Clock = SYSTEM,
 ) -> Report:
@@ -64,7 +64,7 @@ def _restart_within_budget(
     control: IngesterControl,
     url: str,
     bounds: Budget,
-    db: Connection,
+    db: Database,
     memory: IngesterMemory,
     reason: str,
     clock: Clock,

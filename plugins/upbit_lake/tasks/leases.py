@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from upbit_lake.engines.postgres import Connection
+from upbit_lake.engines.postgres import Database
 from upbit_lake.state.job_runs import bootstrapped
 from upbit_lake.state.leases import (
     INGESTER,
@@ -39,13 +39,13 @@ def give_leases_back(run_id: str) -> None:
             release(db, name, run_id)
 
 
-def blocked_reason(db: Connection, name: str, owner: str) -> str:
+def blocked_reason(db: Database, name: str, owner: str) -> str:
     """Why `owner` must not even look at what lease `name` guards: no bootstrap yet, or another holder. "" = it may."""
     return holder(db, name, owner) if bootstrapped(db) else NOT_BOOTSTRAPPED
 
 
 @contextmanager
-def leased(db: Connection, name: str, owner: str) -> Iterator[str]:
+def leased(db: Database, name: str, owner: str) -> Iterator[str]:
     """Hold lease `name` for the block; gives "" or why it must wait: no bootstrap yet, or another holder."""
     reason = blocked_reason(db, name, owner)
     if reason:

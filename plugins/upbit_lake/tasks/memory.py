@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from airflow.sdk import Asset, get_current_context
 
-from upbit_lake.engines.postgres import Connection
+from upbit_lake.engines.postgres import Database
 from upbit_lake.state import supervision
 
 MEMORY_KEY = "memory"
@@ -29,7 +29,7 @@ M = TypeVar("M", bound=Memory)
 
 
 @contextmanager
-def remembered(asset: Asset, kind: type[M], db: Connection, subject: str) -> Iterator[M]:
+def remembered(asset: Asset, kind: type[M], db: Database, subject: str) -> Iterator[M]:
     """The memory of the last run, changed in the block and kept for the next run, also when the block fails.
 
     The control database gets a copy of what was seen of `subject`, for whoever looks between two runs.

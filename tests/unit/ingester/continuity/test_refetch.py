@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
 
 import msgspec
 import pytest
@@ -320,7 +319,9 @@ def test_nothing_is_fetched_that_the_disk_would_refuse(monkeypatch: pytest.Monke
         await asyncio.Event().wait()  # never
 
     async def run() -> None:
-        unused = cast(Any, None)
+        def unused(*_: object) -> None:
+            raise AssertionError("something was fetched")
+
         refetcher = Refetcher(exchange, Metrics(), lambda _: None, room, unused, unused, unused)
         refetcher.add(Target("KRW-BTC", NOON, 1, NOON))
         task = asyncio.create_task(refetcher.run())

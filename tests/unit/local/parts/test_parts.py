@@ -268,8 +268,8 @@ def test_a_database_stays_where_it_is(unreachable: Places) -> None:
 @pytest.fixture
 def on_paper(unreachable: Places, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> Setting:
     """initdb and the copy of its binaries leave an empty folder."""
-    monkeypatch.setattr(postgres, "_initdb", lambda *given: given[1].mkdir(parents=True))
-    monkeypatch.setattr(postgres, "_copy_binaries", lambda *_: None)
+    monkeypatch.setattr(postgres, "initdb", lambda *given: given[1].mkdir(parents=True))
+    monkeypatch.setattr(postgres, "copy_binaries", lambda *_: None)
     return replace(setting, places=unreachable)
 
 

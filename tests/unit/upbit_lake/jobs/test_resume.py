@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.twins.engines import twin_engines
+from tests.twins.flink import GatewayTwin
+from tests.twins.lake import LakeTwin, Rows
 from tests.unit.upbit_lake.jobs.job_facts import NEW, OLD, TRADE, facts
+from upbit_lake.engines.flink.gateway import GatewayUnreachableError
+from upbit_lake.engines.lake.process import LakeQueryError
 from upbit_lake.jobs import resume
 from upbit_lake.jobs.facts import JobFacts
 from upbit_lake.jobs.ladder import Rung
 from upbit_lake.jobs.restore_points import RestorePoint
 from upbit_lake.jobs.start import Started
+from upbit_lake.state import job_runs
 
 OLD_POINT = RestorePoint("checkpoint", "s3://flink/old/chk-9", 9.0, 9)
 NEW_POINT = RestorePoint("checkpoint", "s3://flink/new/chk-1", 8.0, 1)
@@ -53,21 +60,23 @@ def test_a_savepoint_that_was_left_after_the_facts_were_gathered_counts() -> Non
 
 def test_a_failing_question_does_not_keep_a_cancelled_job_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "start", lambda *_: Started("b", "x"))
-    # Neither the lake's reader nor Flink's gateway can be reached with these engines.
-    started, lost = resume.renew(twin_engines(), facts(NEW), "x")
+
+    def fails(_: str) -> Rows:
+        raise LakeQueryError("the S3 store does not answer")
+
+    away = GatewayTwin(away=GatewayUnreachableError("SQL gateway: no answer"))
+    started, lost = resume.renew(replace(twin_engines(), lake=LakeTwin(fails), gateway=away), facts(NEW), "x")
     assert started.job_id == "b"
-    [line] = lost
-    assert line.startswith("trade: the hours that cannot be refilled are unknown (")
+    assert lost == ["trade: the hours that cannot be refilled are unknown (SQL gateway: no answer)"]
 
 
-def test_a_running_job_that_is_not_remembered_is_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
-    remembered = list[str]()
-    monkeypatch.setattr(resume, "remembered_runs", lambda *_: [OLD])
-    monkeypatch.setattr(resume, "gather", lambda *_: facts(OLD))
-    monkeypatch.setattr(resume, "remember", lambda _e, _f, jid, _s: remembered.append(jid))
-    assert not resume.adopt_unknown(twin_engines(), TRADE, OLD.job_id)
-    assert resume.adopt_unknown(twin_engines(), TRADE, NEW.job_id)
-    assert remembered == [NEW.job_id]
+def test_a_running_job_that_is_not_remembered_is_adopted() -> None:
+    engines = twin_engines()
+    job_runs.remember(engines.db, OLD)
+    assert not resume.adopt_unknown(engines, TRADE, OLD.job_id)
+    assert resume.adopt_unknown(engines, TRADE, NEW.job_id)
+    assert not resume.adopt_unknown(engines, TRADE, NEW.job_id)
+    assert [run.job_id for run in job_runs.runs_of(engines.db, OLD.name)] == [NEW.job_id, OLD.job_id]
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,17 @@ from upbit_lake.state import job_runs
 
 @pytest.mark.parametrize("leaves_state", [True, False])
 def test_an_attempt_that_left_no_state_is_forgotten(monkeypatch: pytest.MonkeyPatch, leaves_state: bool) -> None:
-    forgotten = list[str]()
-
     def fails(*_: object) -> None:
         raise start.JobStartError("not running")
 
     monkeypatch.setattr(start, "submit", lambda *_: NEW.job_id)
     monkeypatch.setattr(start, "wait_running", fails)
-    monkeypatch.setattr(job_runs, "forget", lambda _, jid: forgotten.append(jid))
+    engines = twin_engines()
+    job_runs.remember(engines.db, NEW)
     points = {NEW.job_id: RestorePoint("checkpoint", "s3://flink/new/chk-1", 8.0, 1)} if leaves_state else {}
     with pytest.raises(start.JobStartError, match="job trade: all 1 restart points failed; last error: not running"):
-        start.start(twin_engines(), facts(points=points), ladder.first_start())
-    assert forgotten == ([] if leaves_state else [NEW.job_id])
+        start.start(engines, facts(points=points), ladder.first_start())
+    assert job_runs.runs_of(engines.db, NEW.name) == ([NEW] if leaves_state else [])
 
 
 def test_a_job_writes_its_derived_tables_too() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.twins.clock import HandClock
+from tests.twins.database import DatabaseTwin
 from tests.twins.engines import twin_engines
 from tests.twins.flink import GatewayTwin, JobManagerTwin
 from upbit_lake.contract.columns import table_columns
@@ -20,6 +21,7 @@ from upbit_lake.engines.flink.gateway import GatewayError, GatewaySession, Resul
 from upbit_lake.engines.flink.jobmanager import Cluster, JobSummary
 from upbit_lake.engines.flink.slots import BatchYieldsError, StreamingJob, await_slot, disturbed, slot_problem
 from upbit_lake.engines.kafka.offsets import group_of
+from upbit_lake.engines.postgres import Row
 from upbit_lake.hours.closing import Progress
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import PartitionState, partition_states
@@ -62,19 +64,28 @@ def test_candles_are_recomputed_only_where_trades_changed(contract: Any) -> None
 TEN = NINE.shifted(1)
 
 
+class NotingDatabase(DatabaseTwin):
+    """Notes the hours that are remembered as closed among what else is done."""
+
+    def __init__(self, done: list[str]) -> None:
+        super().__init__()
+        self._done = done
+
+    def query(self, name: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        if name == "hours/set_closed" and values:
+            self._done.append(f"closed {values['table']} {values['dt']}T{values['hh']}")
+        return super().query(name, values)
+
+
 class Steps:
     """Notes what is done, in its order; `faults`: table → what its compaction raises or finds broken."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.done: list[str] = []
         self.faults: dict[str, Exception | str] = {}
         self.flink = JobManagerTwin()
-        self.engines = replace(twin_engines(), flink=self.flink, gateway=GatewayTwin(self._runs))
-
-        def set_closed(_: object, states: list[PartitionState], __: datetime) -> None:
-            self.done += [f"closed {item.table} {item.hour}" for item in states]
-
-        monkeypatch.setattr(compaction, "set_closed", set_closed)
+        engines = replace(twin_engines(), flink=self.flink, gateway=GatewayTwin(self._runs))
+        self.engines = replace(engines, db=NotingDatabase(self.done))
 
     def close(self, compact: dict[str, list[Hour]], exact: list[Hour] | None = None) -> list[str]:
         """Close hours; `exact`: those whose candles are recomputed."""
@@ -99,8 +110,8 @@ class Steps:
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    return Steps(monkeypatch)
+def steps() -> Steps:
+    return Steps()
 
 
 def test_trades_are_closed_only_when_their_candles_hold_them(steps: Steps) -> None:

@@ -122,7 +122,7 @@ def test_what_is_away_says_why_in_one_line(away: Answers, engine: str, says: str
 
 
 def test_what_flink_answered_is_said_again(contract: Contract) -> None:
-    answer = FlinkAnswer(None, [], {"a": FlinkRestError("job a not found")})  # type: ignore[arg-type]
+    answer = FlinkAnswer(Cluster(2, 4, 1), [], {"a": FlinkRestError("job a not found")})
     assert answer.jobs() == []
     for ask in (answer.checkpoints, answer.restarts):
         with pytest.raises(FlinkRestError, match="job a not found"):

@@ -13,7 +13,6 @@ from tests.twins.flink import JobManagerTwin
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.jobmanager import CheckpointStatus, FlinkUnreachableError, JobSummary
-from upbit_lake.state import alarms
 from upbit_lake.supervise import jobs
 from upbit_lake.supervise.job_health import JobCondition, JobHealth
 from upbit_lake.supervise.jobs import CLUSTER, JOBS
@@ -34,7 +33,6 @@ class Scene:
         self._sights, self._held_by, self._clock = list(sights), held_by, HandClock()
         monkeypatch.setattr(jobs, "judge_all", self._judge_all)
         monkeypatch.setattr(jobs, "act", self._act)
-        monkeypatch.setattr(alarms, "close_alarm", lambda *_: None)
 
     def run(self) -> dict[str, Report]:
         return jobs.supervise_jobs(twin_engines(), JobsMemory(), self._leased, self._clock)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +15,6 @@ from upbit_lake.contract.columns import table_columns
 from upbit_lake.engines.kafka.dead_letters import dead_letter_headers
 from upbit_lake.engines.kafka.offsets import PartitionOffsets, TopicOffsets, source_ended
 from upbit_lake.engines.kafka.records import KafkaRecord, Range
-from upbit_lake.engines.postgres import Connection
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import PartitionState
 from upbit_lake.hours.progress import LakeState
@@ -208,9 +206,7 @@ def test_missing_offsets_are_found_in_the_lake(lake: Any, contract: Any) -> None
     assert found == [Range(0, 1, 2), Range(0, 3, 5), Range(0, 7, 8)]
 
 
-def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
-    lake: Any, contract: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(lake: Any, contract: Any) -> None:
     # Offset 1 is missing below 2, offset 3 above everything that was committed.
     lake.trades([trade(10, 0, 0), trade(12, 0, 2)])
     kafka = KafkaTwin()
@@ -218,15 +214,6 @@ def test_only_a_loss_below_what_the_lake_holds_is_one_at_once(
     for number in range(4):
         kafka.write("upbit-trade", json.dumps({**TRADE, "sequential_id": 10 + number}).encode(), key=b"KRW-BTC")
 
-    # No window was audited before; what one audit saves is open in the next.
-    open_gaps: list[Gap] = []
-
-    def save(_db: Connection, _topic: str, _windows: Sequence[Window], gaps: Sequence[Gap], _now: datetime) -> None:
-        open_gaps[:] = gaps
-
-    monkeypatch.setattr(audit, "read_windows", lambda *_: [])
-    monkeypatch.setattr(audit, "read_gaps", lambda *_: list(open_gaps))
-    monkeypatch.setattr(audit, "save_audit", save)
     auditor = audit.Auditor(replace(twin_engines(contract, kafka), lake=lake.reader), "trade")
     states = {"trade": [PartitionState("trade", NINE, 2, 1, 1, datetime.now(UTC))]}
     state = LakeState(states, {}, {"upbit-trade": topic((0, 4, 4))}, None, datetime.now(UTC), 120)
