@@ -37,6 +37,8 @@ from upbit_lake.supervise.jobs import JobsSight
 BOUND_S = 8.0
 # What a client waits by itself, so that a refused or lost connection is named in its own words.
 CLIENT_S = 3.0
+# The lake's reader is a process: it is ended before the look is over, else it would outlive it.
+READER_SHARE = 0.9
 
 T = TypeVar("T")
 
@@ -143,7 +145,9 @@ def gather(
     hour = datetime.fromtimestamp(clock.now(), UTC)
     kafka = begin(lambda: ask_kafka(contract, settings), clock)
     flink = begin(lambda: ask_flink(FlinkRest(settings.flink_rest_url)), clock)
-    lake = begin(lambda: ask_lake(contract, ProcessReader.connect(contract, settings), hour, bound_s), clock)
+    lake = begin(
+        lambda: ask_lake(contract, ProcessReader.connect(contract, settings), hour, bound_s * READER_SHARE), clock
+    )
     postgres = begin(lambda: ask_postgres(contract, dsn), clock)
     ingester = begin(lambda: observe(ingester_control(settings), settings.ingester_url), clock)
     return Answers(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from upbit_lake.contract.model import Contract, Stream
 from upbit_lake.engines.flink.jobmanager import JobSummary
@@ -20,6 +20,8 @@ from upbit_lake.supervise.ingester_health import IngesterCondition
 from upbit_lake.supervise.job_health import JobCondition
 from upbit_lake.supervise.jobs import judge_all
 from upbit_lake.supervise.memory import IngesterMemory, JobsMemory
+
+T = TypeVar("T")
 
 # What is wrong around a healthy ingester is an alarm: it spools, and nothing is lost.
 INGESTER_WORKS = (IngesterCondition.HEALTHY, IngesterCondition.ALARM)
@@ -145,7 +147,7 @@ def engine_looks(answers: Answers) -> list[EngineLook]:
     ]
 
 
-def _engine(name: str, answer: Answer[Any], words: Any) -> EngineLook:
+def _engine(name: str, answer: Answer[T], words: Callable[[T], str]) -> EngineLook:
     if answer.value is None:
         return EngineLook(name, False, answer.reason, answer.seconds)
     return EngineLook(name, True, words(answer.value), answer.seconds)
