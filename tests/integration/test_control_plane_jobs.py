@@ -31,6 +31,7 @@ from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.session import STREAMING, lake_session
 from upbit_lake.engines.lake.files import latest_snapshot
 from upbit_lake.engines.s3 import bucket_and_prefix
+from upbit_lake.hours.stored import newest_file_event_ms
 from upbit_lake.jobs import start
 from upbit_lake.jobs.facts import gather, live_jobs, remembered_runs
 from upbit_lake.jobs.identity import streams_of
@@ -225,6 +226,8 @@ def test_a_lost_job_is_resubmitted_while_no_slot_is_free_for_a_batch_query(plane
     with ThreadPoolExecutor(max_workers=1) as pool, occupied(plane.engines) as last_slot:
         assert flink.cluster().slots_available == 0
         assert replay_from_ms(plane.engines, stream) is not None
+        # Files that Flink wrote carry what makes the question a small one.
+        assert newest_file_event_ms(plane.engines.lake, plane.engines.contract, stream) is not None
         resumed = pool.submit(reconcile_job, plane.engines, plane.job)
         # The only slot that becomes free is the job's own.
         flink.cancel(last_slot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from upbit_lake.engines.lake.process import LakeQueryError
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import hour_filter
-from upbit_lake.hours.stored import highest_offsets, newest_event_ms, read_last_written
+from upbit_lake.hours.stored import highest_offsets, newest_event_ms, newest_file_event_ms, read_last_written, recent
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +53,24 @@ class LakeProgress:
 
         return cls(contract, engines.lake, open_session, clock=engines.clock)
 
-    def highest_offsets(self, table: str) -> dict[int, int]:
-        """Kafka partition → highest offset of it that a lake table holds.
+    def highest_offsets(self, stream: Stream, wanted: Collection[int]) -> dict[int, int]:
+        """Kafka partition → an offset of it up to which the lake holds everything; for the `wanted` ones, if stored.
 
-        A commit takes all offsets below it, so the highest is the frontier. Raises GatewayError.
+        A commit takes all offsets below it, so each stored offset will do, and the highest is the best. The newest
+        events are asked first: they cost little. Only for a partition that has none of them all events are asked.
+        Raises GatewayError.
         """
+        table = stream.table
 
-        def by_reader(hours: Sequence[Hour], timeout_s: float) -> dict[int, int]:
-            return highest_offsets(self.reader, self.contract, table, hours, timeout_s=timeout_s)
+        def by_reader(left_s: Callable[[], float]) -> dict[int, int]:
+            hours = read_last_written(self.reader, self.contract, table, left_s())
+            newest = newest_file_event_ms(self.reader, self.contract, stream, left_s())
+            if newest is not None:
+                near = recent(stream, newest)
+                found = highest_offsets(self.reader, self.contract, table, hours, since=near, timeout_s=left_s())
+                if found.keys() >= set(wanted):
+                    return found
+            return highest_offsets(self.reader, self.contract, table, hours, timeout_s=left_s())
 
         def by_flink(session: GatewaySession) -> dict[int, int]:
             rows = self._query(session, "stored_offsets", table)
@@ -71,8 +81,12 @@ class LakeProgress:
     def newest_event_ms(self, stream: Stream) -> int | None:
         """The newest event of a stream in the lake (exchange's clock), or None. Raises GatewayError."""
 
-        def by_reader(hours: Sequence[Hour], timeout_s: float) -> int | None:
-            return newest_event_ms(self.reader, self.contract, stream, hours, timeout_s)
+        def by_reader(left_s: Callable[[], float]) -> int | None:
+            newest = newest_file_event_ms(self.reader, self.contract, stream, left_s())
+            if newest is not None:
+                return newest
+            hours = read_last_written(self.reader, self.contract, stream.table, left_s())
+            return newest_event_ms(self.reader, self.contract, stream, hours, left_s())
 
         def by_flink(session: GatewaySession) -> int | None:
             rows = self._query(session, "newest_event", stream.table, TIME=RawSql(stream.time))
@@ -84,13 +98,13 @@ class LakeProgress:
         self,
         question: str,
         table: str,
-        by_reader: Callable[[Sequence[Hour], float], T],
+        by_reader: Callable[[Callable[[], float]], T],
         by_flink: Callable[[GatewaySession], T],
     ) -> T:
+        """`by_reader` is given how many seconds are left."""
         end = self.clock.monotonic() + self.reader_s
         try:
-            hours = read_last_written(self.reader, self.contract, table, self.reader_s)
-            return by_reader(hours, max(0.0, end - self.clock.monotonic()))
+            return by_reader(lambda: max(0.0, end - self.clock.monotonic()))
         except (LakeQueryError, OSError) as error:  # OSError: no process can be started
             log.warning("%s of %s: the lake's reader cannot say it (%s), Flink is asked", question, table, error)
         with self.open_session(question) as session:

@@ -19,10 +19,10 @@ MARGIN_MS = 60_000
 
 def replay_from_ms(engines: Engines, stream: Stream) -> int | None:
     """A Kafka time (epoch ms) at which everything older of `stream` is in the lake, or None for the beginning."""
-    stored = LakeProgress.of(engines).highest_offsets(stream.table)
     with engines.records() as reader:
         ranges = reader.ranges(stream.topic)
-        offsets = frontier(stored, ranges)
+        filled = [partition for partition, retained in ranges.items() if retained.high > retained.low]
+        offsets = frontier(LakeProgress.of(engines).highest_offsets(stream, filled), ranges)
         if offsets is None:
             return None
         times = []
@@ -38,7 +38,7 @@ def frontier(stored: Mapping[int, int], ranges: Mapping[int, Retained]) -> dict[
     """Partition → the offset whose record dates the replay; None when only the beginning is safe.
 
     Args:
-        stored: partition → highest offset that the lake holds.
+        stored: partition → offset up to which the lake holds everything.
         ranges: partition → retained offsets. An empty partition needs no replay.
     """
     offsets = {}

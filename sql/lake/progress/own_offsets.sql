@@ -2,5 +2,5 @@
 -- other offsets.
 SELECT kafka_partition, min(kafka_offset) AS first_offset, max(kafka_offset) AS last_offset
 FROM ${TABLE}
-WHERE (${HOURS}) AND (received_at IS NULL OR received_at >= to_timestamp_millis(${BEGAN_MS}))
+WHERE (${HOURS}) AND (${SINCE}) AND (received_at IS NULL OR received_at >= to_timestamp_millis(${BEGAN_MS}))
 GROUP BY kafka_partition

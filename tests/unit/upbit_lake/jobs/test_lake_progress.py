@@ -14,6 +14,7 @@ from tests.twins.flink import SessionTwin
 from upbit_lake.contract.model import Contract
 from upbit_lake.engines.flink.gateway import GatewaySession, Result
 from upbit_lake.engines.lake.reader import ProcessReader
+from upbit_lake.hours.stored import newest_event_ms, newest_file_event_ms, read_last_written
 from upbit_lake.jobs.lake_progress import LakeProgress
 
 NINE_MS = 1_795_424_400_000
@@ -45,19 +46,48 @@ def test_the_reader_says_the_highest_offset_of_each_partition(lake: Any, contrac
     # Rows of one key replace each other, so only what is stored counts; an older hour holds a newer offset.
     lake.trades([trade(3, 0, 12, NINE_MS - 3_600_000, hh="08"), trade(1, 0, 11, NINE_MS)])
     progress = LakeProgress(contract, lake.reader, must_not_be_asked)
-    assert progress.highest_offsets("trade") == {0: 12, 1: 7}
+    stream = contract.streams["trade"]
+    # Up to offset 11 everything is stored: that is what the newest events say, at little cost.
+    assert progress.highest_offsets(stream, [0, 1]) == {0: 11, 1: 7}
+
+
+def test_a_quiet_partition_is_found_among_older_events(lake: Any, contract: Contract) -> None:
+    lake.trades([trade(1, 1, 7, NINE_MS - 3_600_000, hh="08"), trade(2, 0, 10, NINE_MS)])
+    progress = LakeProgress(contract, lake.reader, must_not_be_asked)
+    stream = contract.streams["trade"]
+    assert progress.highest_offsets(stream, [0]) == {0: 10}
+    assert progress.highest_offsets(stream, [0, 1]) == {0: 10, 1: 7}
+    # One that was never stored is left out.
+    assert progress.highest_offsets(stream, [0, 1, 2]) == {0: 10, 1: 7}
+
+
+def test_an_event_from_the_future_hides_no_offset(lake: Any, contract: Contract) -> None:
+    lake.trades([trade(1, 0, 10, NINE_MS), trade(2, 1, 7, NINE_MS)])
+    lake.trades([("2127-01-01", "00", "KRW-BTC", 3, NINE_MS + 10**13, "1.0", "1.0", 0, 11)])
+    progress = LakeProgress(contract, lake.reader, must_not_be_asked)
+    assert progress.highest_offsets(contract.streams["trade"], [0, 1]) == {0: 11, 1: 7}
 
 
 def test_only_the_partitions_written_last_are_read(lake: Any, contract: Contract) -> None:
     for hour in range(6):
         lake.trades([trade(hour, hour, 100 + hour, NINE_MS, hh=f"{hour:02d}")])
     progress = LakeProgress(contract, lake.reader, must_not_be_asked)
-    assert progress.highest_offsets("trade") == {2: 102, 3: 103, 4: 104, 5: 105}
+    assert progress.highest_offsets(contract.streams["trade"], [5]) == {2: 102, 3: 103, 4: 104, 5: 105}
+
+
+def test_the_files_know_the_newest_event(lake: Any, contract: Contract) -> None:
+    stream = contract.streams["trade"]
+    assert newest_file_event_ms(lake.reader, contract, stream) is None
+    lake.trades([trade(1, 0, 10, NINE_MS + 5)])
+    lake.trades([trade(2, 1, 7, NINE_MS + 9)])
+    assert newest_file_event_ms(lake.reader, contract, stream) == NINE_MS + 9
+    hours = read_last_written(lake.reader, contract, "trade")
+    assert newest_event_ms(lake.reader, contract, stream, hours) == NINE_MS + 9
 
 
 def test_an_empty_lake_holds_nothing(lake: Any, contract: Contract) -> None:
     progress = LakeProgress(contract, lake.reader, must_not_be_asked)
-    assert progress.highest_offsets("trade") == {}
+    assert progress.highest_offsets(contract.streams["trade"], [0]) == {}
     assert progress.newest_event_ms(contract.streams["trade"]) is None
 
 
@@ -73,7 +103,7 @@ def test_flink_is_asked_when_the_reader_fails(
     reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "lake", "upbit")
     flink = Flink((("dt=2026-11-23/hh=09",), ("dt=2026-11-23/hh=08",)), ((0, 41), (1, 7)))
     with caplog.at_level(logging.WARNING):
-        assert LakeProgress(contract, reader, flink).highest_offsets("trade") == {0: 41, 1: 7}
+        assert LakeProgress(contract, reader, flink).highest_offsets(contract.streams["trade"], [0, 1]) == {0: 41, 1: 7}
     session, _, query = flink.asked
     assert session == "replay point"
     assert "(dt = '2026-11-23' AND hh = '09') OR (dt = '2026-11-23' AND hh = '08')" in query
@@ -97,5 +127,5 @@ def test_flink_is_asked_when_the_reader_takes_too_long(
 
 def test_flink_says_that_the_lake_is_empty(tmp_path: Path, contract: Contract) -> None:
     reader = ProcessReader({"warehouse": str(tmp_path / "none")}, "lake", "upbit")
-    assert LakeProgress(contract, reader, Flink(())).highest_offsets("trade") == {}
+    assert LakeProgress(contract, reader, Flink(())).highest_offsets(contract.streams["trade"], [0]) == {}
     assert LakeProgress(contract, reader, Flink(())).newest_event_ms(contract.streams["trade"]) is None
