@@ -49,7 +49,7 @@ NAMES = {"Dockerfile", "pipeline", "run"}
 # The list itself, the test that shows that it is found, and what stands as another version wrote it.
 EXEMPT = ("local/commands/words.py", "tests/unit/local/commands/test_words.py", "tests/fixtures/")
 # Package -> how many it may still hold. Only ever lowered; a package that is clean is left out.
-LEFT: Mapping[str, int] = {"plugins": 37, "tests": 16}
+LEFT: Mapping[str, int] = {}
 
 
 def _pattern() -> re.Pattern[str]:

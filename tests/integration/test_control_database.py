@@ -27,7 +27,7 @@ from upbit_lake.hours.hour import Hour
 from upbit_lake.state import alarms, audits, hours, ingester_gaps, job_runs, leases, maintenance_runs, verdicts
 from upbit_lake.state.schema import FOLDER, UNRECORDED, SchemaError, migrate, migrations, open_database, version
 from upbit_lake.state.upgrade import NOT_SAVED, UpgradeError, upgrade
-from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.state.verdicts import HourVerdict, Level, Status
 
 pytestmark = pytest.mark.engines
 
@@ -168,12 +168,12 @@ def test_what_8afb9c2_remembered_is_read_and_goes_on(make_database: MakeDatabase
 
 def test_a_market_has_a_verdict_of_its_own_beside_its_hour_s(make_database: MakeDatabase) -> None:
     hour = Hour("2026-11-23", "09")
-    whole = Verdict(Level.COVERAGE, "trade", hour, Status.GREEN, "whole", {"offsets": 7})
-    market = Verdict(Level.COVERAGE, "trade", hour, Status.LATE, "one market", {}, "KRW-BTC")
+    whole = HourVerdict(Level.COVERAGE, "trade", hour, Status.GREEN, "whole", {"offsets": 7})
+    market = HourVerdict(Level.COVERAGE, "trade", hour, Status.LATE, "one market", {}, "KRW-BTC")
     with open_database(make_database()) as db:
         verdicts.save_verdicts(db, [whole, market], NOW)
         assert verdicts.read_verdicts(db, Level.COVERAGE) == [whole, market]
-        again = Verdict(Level.COVERAGE, "trade", hour, Status.RED, "again", {}, "KRW-BTC")
+        again = HourVerdict(Level.COVERAGE, "trade", hour, Status.RED, "again", {}, "KRW-BTC")
         verdicts.save_verdicts(db, [again], NOW)
         assert verdicts.read_verdicts(db) == [whole, again]
         assert verdicts.read_verdicts(db, Level.STRUCTURAL) == []

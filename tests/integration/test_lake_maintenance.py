@@ -33,7 +33,7 @@ from upbit_lake.reconcile.jobs import reconcile_job
 from upbit_lake.reconcile.tables import reconcile_database, reconcile_tables
 from upbit_lake.reconcile.topics import reconcile_topics
 from upbit_lake.state.hours import closed
-from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.state.verdicts import HourVerdict, Level, Status
 from upbit_lake.tasks import compact
 from upbit_lake.verify.run import Verification, red_reasons
 
@@ -93,7 +93,7 @@ class Lake:
         state = read_lake(self.engines, now())
         return plan_closing(self.engines.contract, state, closed(self.engines.db))
 
-    def verify(self, hour: Hour | None = None) -> list[Verdict]:
+    def verify(self, hour: Hour | None = None) -> list[HourVerdict]:
         return Verification(self.engines).run(now(), hour)
 
     def flink(self, *statements: str) -> None:

@@ -65,7 +65,7 @@ def parse_table(table: str, text: str) -> TableColumns:
 def _column(table: str, text: str) -> Column:
     match = _COLUMN.fullmatch(text)
     if not match:
-        raise SqlFileError(f"sql/tables/{table}.sql: {text!r} is no column")
+        raise SqlFileError(f"sql/tables/{table}.sql: {text!r} is not a column")
     kind = re.sub(r"\s+", " ", match["type"]).upper()
     return Column(match["name"], kind, match["required"] is not None)
 

@@ -37,7 +37,7 @@ def load_contract(path: Path = CONTRACT_FILE) -> Contract:
     """Read and check the contract at `path`.
 
     Raises:
-        ContractError: the file is missing, is no TOML, has an unknown, missing or mistyped key, or names a topic,
+        ContractError: the file is missing, is not TOML, has an unknown, missing or mistyped key, or names a topic,
             table or job that it does not define.
     """
     try:
@@ -79,7 +79,7 @@ def _keys(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
 
 
 def _overlaid(section: Any, first: Mapping[str, Mapping[str, Any]]) -> Any:
-    """`section` with the keys of `first` where it does not give them; what is no table is left for the reader."""
+    """`section` with the keys of `first` where it does not give them; what is not a table is left for the reader."""
     if not isinstance(section, Mapping):
         return section
     return {
@@ -161,7 +161,7 @@ def _check_references(contract: Contract) -> None:
     for name, derived in contract.derived.items():
         if derived.source not in contract.streams:
             near = _hint(derived.source, contract.streams)
-            raise ContractError(f"derived.{name}.from: {derived.source!r} is no stream; add [streams.…]{near}")
+            raise ContractError(f"derived.{name}.from: {derived.source!r} is not a stream; add [streams.…]{near}")
     _check_tables(contract)
     for name, access in contract.access.items():
         _check_operations(f"access.{name}", access)

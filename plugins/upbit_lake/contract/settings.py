@@ -185,14 +185,14 @@ def _url(env: Mapping[str, str], name: str, default: str) -> str:
     value = (env.get(name) or default).rstrip("/")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"{name}={value!r} is no URL; it looks like {default}")
+        raise SettingsError(f"{name}={value!r} is not a URL; it looks like {default}")
     return value
 
 
 def _jdbc(env: Mapping[str, str], default: str) -> str:
     value = env.get("CATALOG_JDBC_URL") or default
     if not value.startswith("jdbc:postgresql://"):
-        raise SettingsError(f"CATALOG_JDBC_URL={value!r} is no PostgreSQL JDBC URL; it looks like {default}")
+        raise SettingsError(f"CATALOG_JDBC_URL={value!r} is not a PostgreSQL JDBC URL; it looks like {default}")
     return value
 
 

@@ -36,7 +36,7 @@ def parse_retention(text: str) -> timedelta:
     """A duration such as `24h`, `30m`, `45s` or `2 d`; raises RetentionError."""
     match = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", text)
     if not match:
-        raise RetentionError(f"snapshot_retention {text!r} is no duration; write it like 24h, 30m or 45s")
+        raise RetentionError(f"snapshot_retention {text!r} is not a duration; use e.g. 24h, 30m or 45s")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

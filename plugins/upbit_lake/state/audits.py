@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from upbit_lake.engines.postgres import Database, Row
@@ -24,6 +25,16 @@ class Window:
     received_until: datetime | None = None
 
 
+class GapKind(StrEnum):
+    """Why offsets are not accounted for: the row is missing, the record cannot be stored and is not among the dead
+    letters yet, or Kafka's retention deleted the record before it was audited.
+    """
+
+    LOSS = "loss"
+    BAD = "bad"
+    LOG_EXPIRED = "log_expired"
+
+
 @dataclass(frozen=True)
 class Gap:
     """Offsets [start, end) that are not accounted for, with the hours of the exchange that they can belong to."""
@@ -33,7 +44,7 @@ class Gap:
     partition: int
     start: int
     end: int
-    kind: str
+    kind: GapKind
     first_hour: Hour
     last_hour: Hour
     event_key: str = ""
@@ -63,5 +74,5 @@ def _row(gap: Gap) -> Row:
     return vars(gap) | {"first_dt": first.dt, "first_hh": first.hh, "last_dt": last.dt, "last_hh": last.hh}
 
 
-def _gap(first_dt: str, first_hh: str, last_dt: str, last_hh: str, **rest: Any) -> Gap:
-    return Gap(first_hour=Hour(first_dt, first_hh), last_hour=Hour(last_dt, last_hh), **rest)
+def _gap(kind: str, first_dt: str, first_hh: str, last_dt: str, last_hh: str, **rest: Any) -> Gap:
+    return Gap(kind=GapKind(kind), first_hour=Hour(first_dt, first_hh), last_hour=Hour(last_dt, last_hh), **rest)

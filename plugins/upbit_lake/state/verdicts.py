@@ -30,7 +30,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HourVerdict:
     """One level's word on an hour of a table. `reason` is one line that names table, hour and keys.
 
     `market`: the code that it is about, e.g. `KRW-BTC`; "" = the whole hour.
@@ -45,12 +45,12 @@ class Verdict:
     market: str = ""
 
 
-def save_verdicts(db: Database, verdicts: Iterable[Verdict], now: datetime) -> None:
+def save_verdicts(db: Database, verdicts: Iterable[HourVerdict], now: datetime) -> None:
     """Write verdicts over older ones of the same level, table, hour and market."""
     db.query_each("verdicts/save", [_row(verdict) | {"at": now} for verdict in verdicts])
 
 
-def read_verdicts(db: Database, level: Level | None = None) -> list[Verdict]:
+def read_verdicts(db: Database, level: Level | None = None) -> list[HourVerdict]:
     """All verdicts (of a level), oldest hour first."""
     return [_verdict(**row) for row in db.query("verdicts/all", {"level": level})]
 
@@ -65,9 +65,9 @@ def counts(db: Database) -> list[Row]:
     return db.query("verdicts/counts")
 
 
-def _row(verdict: Verdict) -> Row:
+def _row(verdict: HourVerdict) -> Row:
     return {**vars(verdict), **vars(verdict.hour), "details": as_json(dict(verdict.details))}
 
 
-def _verdict(level: str, status: str, dt: str, hh: str, **rest: Any) -> Verdict:
-    return Verdict(level=Level(level), status=Status(status), hour=Hour(dt, hh), **rest)
+def _verdict(level: str, status: str, dt: str, hh: str, **rest: Any) -> HourVerdict:
+    return HourVerdict(level=Level(level), status=Status(status), hour=Hour(dt, hh), **rest)

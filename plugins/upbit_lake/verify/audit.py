@@ -18,11 +18,8 @@ from upbit_lake.hours.hour import Hour, neighbours
 from upbit_lake.hours.partitions import PartitionState
 from upbit_lake.hours.progress import LakeState
 from upbit_lake.hours.stored import last_written
-from upbit_lake.state.audits import Gap, Window, read_gaps, read_windows, save_audit
+from upbit_lake.state.audits import Gap, GapKind, Window, read_gaps, read_windows, save_audit
 from upbit_lake.verify.coverage import (
-    BAD,
-    LOG_EXPIRED,
-    LOSS,
     audited_to,
     disjoint,
     is_recreated,
@@ -30,7 +27,7 @@ from upbit_lake.verify.coverage import (
     next_ranges,
     split_expired,
 )
-from upbit_lake.verify.expected import Bad, NotStored, Stored, dead_letter_place, fate, key_text
+from upbit_lake.verify.expected import Bad, NotStored, Stored, dead_letter_place, expected_row, key_text
 from upbit_lake.verify.lake_keys import LakeKeys
 from upbit_lake.verify.lake_offsets import Bounds, LakeOffsets
 
@@ -60,7 +57,7 @@ class Unexplained:
     """A record whose offset the lake does not hold, with what should have become of it."""
 
     record: KafkaRecord
-    fate: Stored | Bad
+    expected: Stored | Bad
 
 
 class Auditor:
@@ -98,7 +95,7 @@ class Auditor:
         present = [item.hour for item in state.states[self._table]]
         targets = self._offsets.bounds(topic, list(hours), present, began_ms)
         missing = self._offsets.missing(topic, began_ms, self._candidates(state, windows), [_range(w) for w in added])
-        gaps = [gap for gap in open_gaps if gap.topic_id != topic.topic_id or gap.kind == LOG_EXPIRED]
+        gaps = [gap for gap in open_gaps if gap.topic_id != topic.topic_id or gap.kind is GapKind.LOG_EXPIRED]
         readable = self._recheck(topic, targets, present, before, open_gaps, began_ms)
         for gap in missing:
             expired, rest = split_expired(gap, topic.partitions[gap.partition].first)
@@ -107,7 +104,7 @@ class Auditor:
         seen = {
             (gap.partition, offset)
             for gap in open_gaps
-            if gap.kind != LOG_EXPIRED and gap.topic_id == topic.topic_id
+            if gap.kind is not GapKind.LOG_EXPIRED and gap.topic_id == topic.topic_id
             for offset in range(gap.start, gap.end)
         }
         newest = last_written(state.states[self._table])
@@ -159,7 +156,7 @@ class Auditor:
         found = [
             Range(gap.partition, gap.start, gap.end)
             for gap in open_gaps
-            if gap.topic_id == topic.topic_id and gap.kind != LOG_EXPIRED
+            if gap.topic_id == topic.topic_id and gap.kind is not GapKind.LOG_EXPIRED
         ]
         near: set[Hour] = set()
         wanted = self._offsets.own(topic, list(targets), began_ms)
@@ -177,7 +174,7 @@ class Auditor:
     def _expired(self, topic: TopicOffsets, gap: Range, began_ms: int, now: datetime) -> list[Gap]:
         """A run that Kafka has deleted, with the hours that it may have belonged to."""
         first, last = self._offsets.hours_around(gap, began_ms) or (Hour.of(now), Hour.of(now))
-        return [Gap(self._topic, topic.topic_id, gap.partition, gap.start, gap.end, LOG_EXPIRED, first, last)]
+        return [Gap(self._topic, topic.topic_id, gap.partition, gap.start, gap.end, GapKind.LOG_EXPIRED, first, last)]
 
     def _explain(
         self,
@@ -195,10 +192,10 @@ class Auditor:
         unexplained: list[Unexplained] = []
         with self._engines.records() as reader:
             for records in _batches(reader.read(self._topic, ranges), BATCH):
-                fates = [(record, self._fate(record)) for record in records]
-                wanted = [Unexplained(record, f) for record, f in fates if not isinstance(f, NotStored)]
+                expected = [(record, self._expected(record)) for record in records]
+                wanted = [Unexplained(record, row) for record, row in expected if not isinstance(row, NotStored)]
                 unexplained += self._absent(wanted)
-        bad = [(item.record, item.fate.reason) for item in unexplained if isinstance(item.fate, Bad)]
+        bad = [(item.record, item.expected.reason) for item in unexplained if isinstance(item.expected, Bad)]
         if bad:
             log.warning("%s: %d bad records go to %s", self._topic, len(bad), self._contract.dead_letter.topic)
             self._engines.dead_letters.send(bad)
@@ -223,29 +220,31 @@ class Auditor:
             self._clock,
         )
 
-    def _fate(self, record: KafkaRecord) -> Stored | Bad | NotStored:
+    def _expected(self, record: KafkaRecord) -> Stored | Bad | NotStored:
         if self._stream is None:
             return dead_letter_place(record, self._topic)
-        return fate(record, self._stream, self._columns, self._contract.lake.snapshot_max_age_s)
+        return expected_row(record, self._stream, self._columns, self._contract.lake.snapshot_max_age_s)
 
     def _absent(self, items: Sequence[Unexplained]) -> list[Unexplained]:
         """Those of `items` that are neither in the table nor among the dead letters."""
-        stored = [item.fate for item in items if isinstance(item.fate, Stored)]
+        stored = [item.expected for item in items if isinstance(item.expected, Stored)]
         present = self._keys.present(stored)
-        bad = [(i.record.partition, i.record.offset) for i in items if isinstance(i.fate, Bad)]
-        lettered = self._keys.lettered(self._topic, bad)
-        return [
-            item
-            for item in items
-            if (item.fate not in present if isinstance(item.fate, Stored) else _place(item.record) not in lettered)
-        ]
+        bad = [(i.record.partition, i.record.offset) for i in items if isinstance(i.expected, Bad)]
+        dead_lettered = self._keys.dead_lettered(self._topic, bad)
+
+        def is_there(item: Unexplained) -> bool:
+            if isinstance(item.expected, Stored):
+                return item.expected in present
+            return _place(item.record) in dead_lettered
+
+        return [item for item in items if not is_there(item)]
 
     def _gap(self, topic: TopicOffsets, item: Unexplained) -> Gap:
         record = item.record
-        if isinstance(item.fate, Stored):
-            kind, hour, key, reason = LOSS, item.fate.hour, key_text(item.fate), ""
+        if isinstance(item.expected, Stored):
+            kind, hour, key, reason = GapKind.LOSS, item.expected.hour, key_text(item.expected), ""
         else:
-            kind, hour, reason = BAD, Hour.of_ms(record.timestamp_ms), item.fate.reason
+            kind, hour, reason = GapKind.BAD, Hour.of_ms(record.timestamp_ms), item.expected.reason
             key = (record.key or b"unknown").decode("utf-8", "replace")
         return Gap(
             self._topic,
@@ -263,7 +262,9 @@ class Auditor:
 
 def _may_be_under_way(gap: Gap, seen: Set[tuple[int, int]], held: Mapping[int, int]) -> bool:
     """Whether the record of a gap may still arrive: no earlier run missed it, and the lake holds no later one."""
-    return (gap.partition, gap.start) not in seen and (gap.kind == BAD or gap.start >= held.get(gap.partition, 0))
+    if (gap.partition, gap.start) in seen:
+        return False
+    return gap.kind is GapKind.BAD or gap.start >= held.get(gap.partition, 0)
 
 
 def _range(window: Window) -> Range:

@@ -12,12 +12,9 @@ from dataclasses import replace
 from upbit_lake.engines.kafka.offsets import TopicOffsets
 from upbit_lake.engines.kafka.records import Range
 from upbit_lake.hours.hour import Hour
-from upbit_lake.state.audits import Gap, Window
-from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.state.audits import Gap, GapKind, Window
+from upbit_lake.state.verdicts import HourVerdict, Level, Status
 
-LOSS = "loss"
-BAD = "bad"
-LOG_EXPIRED = "log_expired"
 # Rows of one query: two columns of this many rows are sorted in the reader's memory.
 WINDOW_OFFSETS = 4_000_000
 NAMED = 5
@@ -100,14 +97,14 @@ def judge_coverage(
     pending: Mapping[int, int],
     fresh: Collection[Gap] = (),
     partial: bool = False,
-) -> Verdict:
+) -> HourVerdict:
     """The verdict on an hour: `gaps` are the open gaps of the table's topic, `pending` the offsets that its hour needs
     but no window holds yet, by partition. `fresh`: those of `gaps` whose records may still be on their way.
     """
-    mine = [gap for gap in gaps if gap.first_hour <= hour <= gap.last_hour]
-    late = [gap for gap in mine if gap in fresh]
-    lost = [gap for gap in mine if gap.kind != LOG_EXPIRED and gap not in late]
-    expired = [gap for gap in mine if gap.kind == LOG_EXPIRED]
+    of_hour = [gap for gap in gaps if gap.first_hour <= hour <= gap.last_hour]
+    late = [gap for gap in of_hour if gap in fresh]
+    lost = [gap for gap in of_hour if gap.kind is not GapKind.LOG_EXPIRED and gap not in late]
+    expired = [gap for gap in of_hour if gap.kind is GapKind.LOG_EXPIRED]
     if lost:
         status, reason = Status.RED, "; ".join(_words(gap) for gap in lost[:NAMED])
     elif late:
@@ -121,15 +118,15 @@ def judge_coverage(
         status = Status.PARTIAL if partial else Status.GREEN
         reason = "every offset is accounted for"
     details = {"lost": sum(gap.end - gap.start for gap in lost), "log_expired": sum(g.end - g.start for g in expired)}
-    return Verdict(Level.COVERAGE, table, hour, status, f"{table} {hour}: {reason}", details)
+    return HourVerdict(Level.COVERAGE, table, hour, status, f"{table} {hour}: {reason}", details)
 
 
 def _words(gap: Gap) -> str:
     count = gap.end - gap.start
     place = f"{gap.topic}[{gap.partition}] offset {gap.start}" + (f"..{gap.end - 1}" if count > 1 else "")
-    if gap.kind == LOG_EXPIRED:
+    if gap.kind is GapKind.LOG_EXPIRED:
         return f"{count} records at {place} were deleted by Kafka's retention before they could be audited"
-    if gap.kind == BAD:
+    if gap.kind is GapKind.BAD:
         return f"bad record at {place} ({gap.reason}) is not in dead_letter yet"
     more = "" if count <= NAMED else f" and {count - NAMED} more"
     return f"{count} records are missing in the lake: {gap.event_key}{more} ({place})"

@@ -43,14 +43,14 @@ class Stored:
     key: tuple[Any, ...]
 
 
-Fate = NotStored | Bad | Stored
+Expected = NotStored | Bad | Stored
 
 
 class _UnfitError(ValueError):
     """A field does not fit its column."""
 
 
-def fate(record: KafkaRecord, stream: Stream, columns: TableColumns, snapshot_max_age_s: int) -> Fate:
+def expected_row(record: KafkaRecord, stream: Stream, columns: TableColumns, snapshot_max_age_s: int) -> Expected:
     """What should have become of a stream's record."""
     try:
         frame = _frame(record.value)
@@ -97,7 +97,7 @@ def _frame(value: bytes | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise _UnfitError("not valid JSON") from None
     if not isinstance(frame, dict):
-        raise _UnfitError("no JSON object")
+        raise _UnfitError("not a JSON object")
     return frame
 
 
@@ -116,7 +116,7 @@ def _value(frame: Mapping[str, Any], column: Column) -> Any:
     if column.type in ("BIGINT", "INT"):
         return _integer(column, value)
     if column.type.startswith("ARRAY") and not isinstance(value, list):
-        raise _UnfitError(f"{column.name} is no list")
+        raise _UnfitError(f"{column.name} is not a list")
     return value if isinstance(value, (str, list)) else json.dumps(value)
 
 
@@ -146,5 +146,5 @@ def _integer(column: Column, value: Any) -> int:
 def _moment(value: int) -> int:
     moment = event_ms(value)
     if not 0 <= moment <= LAST_MS:
-        raise _UnfitError(f"time {value} is no moment of the exchange")
+        raise _UnfitError(f"time {value} is not a time of the exchange")
     return moment

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from upbit_lake.state.ingester_gaps import IngesterGap
-from upbit_lake.state.verdicts import Verdict
+from upbit_lake.state.verdicts import HourVerdict
 
 
-def with_gaps(verdict: Verdict, gaps: Iterable[IngesterGap]) -> Verdict:
+def with_gaps(verdict: HourVerdict, gaps: Iterable[IngesterGap]) -> HourVerdict:
     """The verdict, naming what of its hour the ingester missed; the status stays, it judges what the lake holds."""
     hour = verdict.hour
     found = [gap for gap in gaps if gap.overlaps(hour.start_ms, hour.end_ms)]

@@ -41,7 +41,7 @@ class LakeKeys:
             for row in answer.to_pylist()
         }
 
-    def lettered(self, topic: str, places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    def dead_lettered(self, topic: str, places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the (partition, offset) of `topic` that stand in the dead letters."""
         if not places:
             return set()

@@ -16,7 +16,7 @@ from upbit_lake.hours.partitions import PartitionState, updated_at
 from upbit_lake.hours.progress import LakeState, read_lake
 from upbit_lake.state.hours import Key, set_verified, verified
 from upbit_lake.state.ingester_gaps import missing
-from upbit_lake.state.verdicts import Level, Status, Verdict, read_verdicts, save_verdicts
+from upbit_lake.state.verdicts import HourVerdict, Level, Status, read_verdicts, save_verdicts
 from upbit_lake.verify.audit import Auditor
 from upbit_lake.verify.coverage import judge_coverage, pending_offsets
 from upbit_lake.verify.gaps_named import with_gaps
@@ -43,7 +43,7 @@ def plan_work(
     contract: Contract,
     state: LakeState,
     verified: Mapping[Key, str],
-    verdicts: Iterable[Verdict],
+    verdicts: Iterable[HourVerdict],
     only: Hour | None,
     limit: int,
 ) -> Work:
@@ -77,7 +77,7 @@ def gone_hours(contract: Contract, state: LakeState, verified: Mapping[Key, str]
     return sorted(gone, key=lambda item: (item[1], item[0]))
 
 
-def remember_rows(verdict: Verdict, most: int) -> Verdict:
+def remember_rows(verdict: HourVerdict, most: int) -> HourVerdict:
     """The verdict with the most rows that the hour had when it was whole; an hour that has fewer now has lost some.
 
     A closed hour can only grow: rows are replaced by their own key, never removed.
@@ -99,7 +99,7 @@ class Verification:
         self._contract = engines.contract
         self._db = engines.db
 
-    def run(self, now: datetime, only: Hour | None = None) -> list[Verdict]:
+    def run(self, now: datetime, only: Hour | None = None) -> list[HourVerdict]:
         """Verify and remember; gives every verdict of this run.
 
         Raises:
@@ -114,9 +114,9 @@ class Verification:
         set_verified(self._db, work.states, now)
         return verdicts
 
-    def _structural(self, state: LakeState, work: Work) -> list[Verdict]:
+    def _structural(self, state: LakeState, work: Work) -> list[HourVerdict]:
         verdicts = [
-            Verdict(Level.STRUCTURAL, table, hour, Status.RED, f"{table} {hour}: the hour is not in the lake")
+            HourVerdict(Level.STRUCTURAL, table, hour, Status.RED, f"{table} {hour}: the hour is not in the lake")
             for table, hour in work.gone
         ]
         gaps = {stream.table: missing(self._db, name) for name, stream in self._contract.streams.items()}
@@ -130,15 +130,15 @@ class Verification:
             log.info("structural %s: %s", verdicts[-1].status, verdicts[-1].reason)
         return verdicts
 
-    def _coverage(self, state: LakeState, work: Work) -> list[Verdict]:
-        verdicts: list[Verdict] = []
+    def _coverage(self, state: LakeState, work: Work) -> list[HourVerdict]:
+        verdicts: list[HourVerdict] = []
         # The dead letters last: they receive what the audits of the streams find.
         for table in self._contract.tables:
             if table not in self._contract.derived:
                 verdicts += self._coverage_of(state, table, work.hours_of(table))
         return verdicts
 
-    def _coverage_of(self, state: LakeState, table: str, hours: Sequence[Hour]) -> list[Verdict]:
+    def _coverage_of(self, state: LakeState, table: str, hours: Sequence[Hour]) -> list[HourVerdict]:
         auditor = Auditor(self._engines, table)
         audit = auditor.audit(state, hours)
         touched = {hour for gap in audit.gaps for hour in (gap.first_hour, gap.last_hour)}
@@ -154,19 +154,19 @@ class Verification:
     def _is_partial(self, state: LakeState, table: str, hour: Hour) -> bool:
         return table != self._contract.dead_letter.table and state.is_partial(hour)
 
-    def _forgiven(self, state: LakeState, verdict: Verdict) -> Verdict:
+    def _forgiven(self, state: LakeState, verdict: HourVerdict) -> HourVerdict:
         """Hours before the first start are partial, never red."""
         first = state.first_hour
         if verdict.status is not Status.RED or first is None or verdict.hour >= first:
             return verdict
         if verdict.table == self._contract.dead_letter.table:
             return verdict
-        return Verdict(
+        return HourVerdict(
             verdict.level, verdict.table, verdict.hour, Status.PARTIAL, f"before the first start; {verdict.reason}"
         )
 
 
-def summary(verdicts: Iterable[Verdict]) -> str:
+def summary(verdicts: Iterable[HourVerdict]) -> str:
     """One line: how many verdicts of which status."""
     counts: dict[str, int] = {}
     for verdict in verdicts:
@@ -174,12 +174,12 @@ def summary(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "nothing to do"
 
 
-def absent(only: Hour | None, verdicts: Sequence[Verdict]) -> str | None:
-    """One line when the hour that was asked for is not in the lake: no verdict is not a good one."""
+def absent(only: Hour | None, verdicts: Sequence[HourVerdict]) -> str | None:
+    """One line when the hour that was asked for is not in the lake: without a verdict an hour is not green."""
     return f"{only}: no table of the lake has this hour" if only is not None and not verdicts else None
 
 
-def red_reasons(verdicts: Iterable[Verdict], named: int = 5) -> str | None:
+def red_reasons(verdicts: Iterable[HourVerdict], named: int = 5) -> str | None:
     """One line that names table, hour and keys of the red verdicts; None when there are none."""
     red = [verdict for verdict in verdicts if verdict.status is Status.RED]
     if not red:

@@ -8,7 +8,7 @@ from upbit_lake.contract.model import Contract
 from upbit_lake.engines.lake.reader import LakeReader
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.layout import Row, file_problem, is_changed
-from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.state.verdicts import HourVerdict, Level, Status
 from upbit_lake.verify.evidence import Evidence, evidence_of, evidence_queries
 
 
@@ -19,7 +19,7 @@ def structural_verdict(
     hour: Hour,
     snapshots: Mapping[str, int | None],
     partial: bool = False,
-) -> Verdict:
+) -> HourVerdict:
     """Read the evidence of one hour in one process and judge it; raises LakeQueryError, SqlFileError."""
     queries = evidence_queries(contract, table, hour, snapshots)
     answers = dict(zip(queries, reader.query_all(list(queries.values())), strict=True))
@@ -27,7 +27,7 @@ def structural_verdict(
     return judge(table, hour, evidence, contract.hours.target_file_size_mb << 20, partial)
 
 
-def judge(table: str, hour: Hour, evidence: Evidence, target_bytes: int, partial: bool = False) -> Verdict:
+def judge(table: str, hour: Hour, evidence: Evidence, target_bytes: int, partial: bool = False) -> HourVerdict:
     """The verdict on one hour. `partial`: the source was not there for all of it.
 
     An hour with files of level 0 has changed since it was closed: LATE, the next pass closes it again.
@@ -38,16 +38,16 @@ def judge(table: str, hour: Hour, evidence: Evidence, target_bytes: int, partial
     problems = _problems(evidence)
     if not problems and (evidence.source_changed or is_changed(evidence.buckets)):
         reason = f"{table} {hour}: changed after its compaction, {files} files; the next compaction closes it again"
-        return Verdict(Level.STRUCTURAL, table, hour, Status.LATE, reason, details)
+        return HourVerdict(Level.STRUCTURAL, table, hour, Status.LATE, reason, details)
     if not problems:
         problems = _layout_problems(evidence, physical, target_bytes)
     if problems:
         reason = f"{table} {hour}: " + "; ".join(problems)
-        return Verdict(Level.STRUCTURAL, table, hour, Status.RED, reason, details)
+        return HourVerdict(Level.STRUCTURAL, table, hour, Status.RED, reason, details)
     status = Status.PARTIAL if partial else Status.GREEN
     note = ", the source began within or after this hour" if partial else ""
     reason = f"{table} {hour}: {evidence.logical_rows} rows in {files} files{note}"
-    return Verdict(Level.STRUCTURAL, table, hour, status, reason, details)
+    return HourVerdict(Level.STRUCTURAL, table, hour, status, reason, details)
 
 
 def _problems(evidence: Evidence) -> list[str]:

@@ -50,7 +50,11 @@ def test_the_repository_s_contract_is_valid() -> None:
         (("streams", "orderbook", "refetch"), "trades", "streams.orderbook.refetch: only one stream holds the trades"),
         (("streams", "trade", "sheddable"), 1, "streams.trade.sheddable: must be bool, not int"),
         (("streams", "trade", "quiet_after_s"), True, "streams.trade.quiet_after_s: must be int, not bool"),
-        (("derived", "candle_1m", "from"), "tade", "derived.candle_1m.from: 'tade' is no stream; add [streams.…]; did"),
+        (
+            ("derived", "candle_1m", "from"),
+            "tade",
+            "derived.candle_1m.from: 'tade' is not a stream; add [streams.…]",
+        ),
         (("derived", "candle_1m", "source"), "trade", "derived.candle_1m.source: unknown key"),
         (
             ("derived", "candles"),

@@ -35,7 +35,7 @@ from upbit_lake.maintain.compaction import (
 )
 from upbit_lake.maintain.expiry import RetentionError, is_due, parse_retention
 from upbit_lake.maintain.plan import Closing, plan_closing
-from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.state.verdicts import HourVerdict, Level, Status
 from upbit_lake.verify.run import absent, gone_hours, red_reasons, remember_rows, summary
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -230,7 +230,7 @@ def test_retentions(text: str, value: timedelta) -> None:
 
 
 def test_a_retention_that_is_none_is_refused() -> None:
-    with pytest.raises(RetentionError, match="write it like 24h"):
+    with pytest.raises(RetentionError, match=r"is not a duration; use e\.g\. 24h"):
         parse_retention("a while")
 
 
@@ -260,8 +260,8 @@ def test_the_consumer_groups_are_those_of_the_sources(contract: Any, source: str
     assert f"'properties.group.id' = '{group_of(source)}'" in text
 
 
-def verdict(status: Status, rows: int = 10) -> Verdict:
-    return Verdict(Level.STRUCTURAL, "trade", NINE, status, f"trade {NINE}: x", {"rows": rows})
+def verdict(status: Status, rows: int = 10) -> HourVerdict:
+    return HourVerdict(Level.STRUCTURAL, "trade", NINE, status, f"trade {NINE}: x", {"rows": rows})
 
 
 def test_an_hour_with_fewer_rows_than_before_is_red() -> None:

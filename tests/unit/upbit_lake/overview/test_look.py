@@ -22,7 +22,7 @@ from upbit_lake.hours.hour import Hour
 from upbit_lake.overview.document import document, print_text
 from upbit_lake.overview.gather import Answer, Answers, FlinkAnswer, PostgresAnswer, StreamFreshness
 from upbit_lake.overview.look import Look, job_looks, lag, look
-from upbit_lake.state.audits import Gap
+from upbit_lake.state.audits import Gap, GapKind
 from upbit_lake.state.ingester_gaps import IngesterGap
 from upbit_lake.state.leases import INGESTER, STREAMING_JOBS
 from upbit_lake.state.verdicts import Status
@@ -53,7 +53,7 @@ def flink(*jobs: JobSummary, age_s: float = 5.0, restarts: int = 0) -> FlinkAnsw
 
 def remembered(**more: Any) -> PostgresAnswer:
     hour = Hour("2026-11-23", "11")
-    gap = Gap("upbit-trade", "t", 0, 10, 14, "loss", hour, hour)
+    gap = Gap("upbit-trade", "t", 0, 10, 14, GapKind.LOSS, hour, hour)
     verdict = {"level": "coverage", "table_name": "trade", **vars(hour), "status": "red", "reason": "x", "at": NOON}
     values: dict[str, Any] = {
         "schema_version": 5,

@@ -1,4 +1,4 @@
-"""The coverage level: windows, fates of records, gaps, verdicts; offsets on a real (local) lake."""
+"""The coverage level: windows, expected rows of records, gaps, verdicts; offsets on a real (local) lake."""
 
 from __future__ import annotations
 
@@ -18,13 +18,10 @@ from upbit_lake.engines.kafka.records import KafkaRecord, Range
 from upbit_lake.hours.hour import Hour
 from upbit_lake.hours.partitions import PartitionState
 from upbit_lake.hours.progress import LakeState
-from upbit_lake.state.audits import Gap, Window
+from upbit_lake.state.audits import Gap, GapKind, Window
 from upbit_lake.state.verdicts import Status
 from upbit_lake.verify import audit
 from upbit_lake.verify.coverage import (
-    BAD,
-    LOG_EXPIRED,
-    LOSS,
     disjoint,
     is_recreated,
     judge_coverage,
@@ -33,7 +30,7 @@ from upbit_lake.verify.coverage import (
     pending_offsets,
     split_expired,
 )
-from upbit_lake.verify.expected import Bad, NotStored, Stored, dead_letter_place, fate
+from upbit_lake.verify.expected import Bad, NotStored, Stored, dead_letter_place, expected_row
 from upbit_lake.verify.lake_keys import LakeKeys
 from upbit_lake.verify.lake_offsets import LakeOffsets
 
@@ -50,18 +47,18 @@ def record(value: Any, recv_ms: int | None = None, **headers: bytes) -> KafkaRec
     return KafkaRecord("upbit-trade", 1, 42, NINE.start_ms + 9, b"KRW-BTC", raw, {**extra, **headers})
 
 
-def fate_of(contract: Any, value: Any, stream: str = "trade", recv_ms: int | None = None) -> Any:
+def expected_of(contract: Any, value: Any, stream: str = "trade", recv_ms: int | None = None) -> Any:
     chosen = contract.streams[stream]
-    return fate(record(value, recv_ms), chosen, table_columns(contract, chosen.table), 3600)
+    return expected_row(record(value, recv_ms), chosen, table_columns(contract, chosen.table), 3600)
 
 
 def test_a_good_trade_belongs_to_its_hour_and_key(contract: Any) -> None:
-    assert fate_of(contract, TRADE) == Stored(NINE, ("KRW-BTC", 17))
+    assert expected_of(contract, TRADE) == Stored(NINE, ("KRW-BTC", 17))
 
 
 def test_market_stands_for_code(contract: Any) -> None:
     frame = {"market": "KRW-ETH", **{k: v for k, v in TRADE.items() if k != "code"}}
-    assert fate_of(contract, frame) == Stored(NINE, ("KRW-ETH", 17))
+    assert expected_of(contract, frame) == Stored(NINE, ("KRW-ETH", 17))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +67,7 @@ def test_market_stands_for_code(contract: Any) -> None:
         (b'{"broken', "not valid JSON"),
         (b"\xff\xfe", "not valid UTF-8"),
         (b"", "not valid JSON"),
-        (b"[1]", "no JSON object"),
+        (b"[1]", "not a JSON object"),
         (b'{"trade_price": NaN}', "not valid JSON"),
         ({**TRADE, "trade_price": None}, "trade_price is missing or null"),
         ({**TRADE, "trade_price": "abc"}, "trade_price='abc' does not fit DECIMAL(17, 8)"),
@@ -80,23 +77,23 @@ def test_market_stands_for_code(contract: Any) -> None:
     ],
 )
 def test_a_record_that_cannot_be_stored_has_a_reason(contract: Any, value: Any, reason: str) -> None:
-    assert fate_of(contract, value) == Bad(reason)
+    assert expected_of(contract, value) == Bad(reason)
 
 
 def test_a_trade_snapshot_is_never_stored(contract: Any) -> None:
-    assert fate_of(contract, {**TRADE, "stream_type": "SNAPSHOT"}) == NotStored()
+    assert expected_of(contract, {**TRADE, "stream_type": "SNAPSHOT"}) == NotStored()
 
 
 @pytest.mark.parametrize(("age_s", "stored"), [(3600, True), (3601, False)])
 def test_a_book_snapshot_is_stored_while_it_is_young(contract: Any, age_s: int, stored: bool) -> None:
     book = {"code": "KRW-BTC", "timestamp": NINE.start_ms, "orderbook_units": [], "stream_type": "SNAPSHOT"}
-    found = fate_of(contract, book, "orderbook", recv_ms=NINE.start_ms + age_s * 1000)
+    found = expected_of(contract, book, "orderbook", recv_ms=NINE.start_ms + age_s * 1000)
     assert isinstance(found, Stored) is stored
 
 
 def test_a_book_in_microseconds_belongs_to_its_millisecond(contract: Any) -> None:
     book = {"code": "KRW-BTC", "timestamp": NINE.start_ms * 1000 + 7, "orderbook_units": []}
-    assert fate_of(contract, book, "orderbook") == Stored(NINE, ("KRW-BTC", NINE.start_ms))
+    assert expected_of(contract, book, "orderbook") == Stored(NINE, ("KRW-BTC", NINE.start_ms))
 
 
 def test_a_dead_letter_keeps_where_it_stood() -> None:
@@ -128,7 +125,7 @@ def test_a_window_is_bounded() -> None:
     assert next_ranges(topic((0, 100, 100)), [], limit=40) == [Range(0, 0, 40)]
 
 
-def test_what_kafka_deleted_is_told_from_what_can_be_read() -> None:
+def test_what_kafka_deleted_is_kept_apart_from_what_can_be_read() -> None:
     assert split_expired(Range(0, 5, 10), 7) == (Range(0, 5, 7), Range(0, 7, 10))
     assert split_expired(Range(0, 5, 10), 0) == (None, Range(0, 5, 10))
     assert split_expired(Range(0, 5, 10), 99) == (Range(0, 5, 10), None)
@@ -154,12 +151,12 @@ def test_an_empty_source_has_not_ended() -> None:
     assert not source_ended([topic((0, 0, None), newest=None)], 10**12, 600)
 
 
-def gap(start: int, end: int, kind: str, hour: Hour = NINE, key: str = "", last: Hour | None = None) -> Gap:
+def gap(start: int, end: int, kind: GapKind, hour: Hour = NINE, key: str = "", last: Hour | None = None) -> Gap:
     return Gap("upbit-trade", "A", 0, start, end, kind, hour, last or hour, key)
 
 
 def test_a_loss_is_red_in_its_own_hour_only() -> None:
-    gaps = merge_gaps([gap(n, n + 1, LOSS, key=f"KRW-BTC {n}") for n in range(7)])
+    gaps = merge_gaps([gap(n, n + 1, GapKind.LOSS, key=f"KRW-BTC {n}") for n in range(7)])
     assert len(gaps) == 1
     verdict = judge_coverage("trade", NINE, gaps, {})
     assert verdict.status is Status.RED
@@ -169,19 +166,19 @@ def test_a_loss_is_red_in_its_own_hour_only() -> None:
 
 
 def test_a_loss_that_may_be_a_commit_under_way_is_late_first() -> None:
-    gaps = [gap(9, 10, LOSS, key="KRW-BTC 9")]
+    gaps = [gap(9, 10, GapKind.LOSS, key="KRW-BTC 9")]
     assert judge_coverage("trade", NINE, gaps, {}, fresh=gaps).status is Status.LATE
     assert judge_coverage("trade", NINE, gaps, {}).status is Status.RED
 
 
 def test_a_bad_record_is_late_first_and_red_when_it_does_not_arrive() -> None:
-    gaps = [gap(5, 6, BAD)]
+    gaps = [gap(5, 6, GapKind.BAD)]
     assert judge_coverage("trade", NINE, gaps, {}, fresh=gaps).status is Status.LATE
     assert judge_coverage("trade", NINE, gaps, {}).status is Status.RED
 
 
 def test_deleted_records_are_named_for_every_hour_they_may_belong_to() -> None:
-    gaps = [gap(0, 9, LOG_EXPIRED, last=NINE.shifted(2))]
+    gaps = [gap(0, 9, GapKind.LOG_EXPIRED, last=NINE.shifted(2))]
     assert judge_coverage("trade", NINE.shifted(1), gaps, {}).status is Status.LOG_EXPIRED
     assert "retention" in judge_coverage("trade", NINE.shifted(2), gaps, {}).reason
 
@@ -260,5 +257,5 @@ def test_decimal_keys_are_compared_exactly(lake: Any, contract: Any) -> None:
     )
     frame = f'{{"code": "KRW-BTC", "timestamp": {NINE.start_ms}, "trade_price": 1, "acc_trade_volume": %s}}'
     texts = ["1234567890123456.00000001", "1234567890123456.00000002"]
-    fates = [fate_of(contract, (frame % text).encode(), "ticker") for text in texts]
-    assert LakeKeys(contract, "ticker", lake.reader).present(fates) == {fates[0]}
+    expected = [expected_of(contract, (frame % text).encode(), "ticker") for text in texts]
+    assert LakeKeys(contract, "ticker", lake.reader).present(expected) == {expected[0]}

@@ -4,12 +4,12 @@ import pytest
 
 from upbit_lake.hours.hour import Hour
 from upbit_lake.state.ingester_gaps import IngesterGap
-from upbit_lake.state.verdicts import Level, Status, Verdict
+from upbit_lake.state.verdicts import HourVerdict, Level, Status
 from upbit_lake.verify.gaps_named import with_gaps
 
 HOUR = Hour("2026-11-23", "09")
 START, END = HOUR.start_ms, HOUR.end_ms
-VERDICT = Verdict(Level.STRUCTURAL, "ticker", HOUR, Status.GREEN, "ticker 2026-11-23T09: 7 rows", {"rows": 7})
+VERDICT = HourVerdict(Level.STRUCTURAL, "ticker", HOUR, Status.GREEN, "ticker 2026-11-23T09: 7 rows", {"rows": 7})
 
 
 @pytest.mark.parametrize(
