@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from upbit_lake.contract.model import Job
 from upbit_lake.contract.sql_files import load_statements, sql_variables
-from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
+from upbit_lake.engines.clock import wait_until
 from upbit_lake.engines.engines import Engines
 from upbit_lake.engines.flink.gateway import GatewayError, GatewaySession
 from upbit_lake.engines.flink.jobmanager import JobSummary
@@ -112,10 +112,14 @@ def remember(engines: Engines, facts: JobFacts, job_id: str, started_from: str) 
     job_runs.remember(engines.db, JobRun(job_id, name, started_from, facts.fingerprint, facts.topics, facts.tables))
 
 
-def wait_for_slot(engines: Engines, job: Job, clock: Clock = SYSTEM) -> None:
+def wait_for_slot(engines: Engines, job: Job) -> None:
     """Wait until the cluster has the slots that `job` needs; raises NoSlotError."""
     cluster = wait_until(
-        engines.flink.cluster, lambda seen: seen.slots_available >= job.parallelism, SLOT_TIMEOUT_S, POLL_S, clock
+        engines.flink.cluster,
+        lambda seen: seen.slots_available >= job.parallelism,
+        SLOT_TIMEOUT_S,
+        POLL_S,
+        engines.clock,
     )
     if cluster.slots_available < job.parallelism:
         raise NoSlotError(
@@ -124,7 +128,7 @@ def wait_for_slot(engines: Engines, job: Job, clock: Clock = SYSTEM) -> None:
         )
 
 
-def wait_running(engines: Engines, job_id: str, clock: Clock = SYSTEM) -> None:
+def wait_running(engines: Engines, job_id: str) -> None:
     """Wait until all tasks of a job run; raises JobStartError when it ends or does not come up in time."""
 
     def look() -> JobSummary | None:
@@ -133,7 +137,7 @@ def wait_running(engines: Engines, job_id: str, clock: Clock = SYSTEM) -> None:
     def settled(job: JobSummary | None) -> bool:
         return job is not None and (job.all_running or job.final)
 
-    job = wait_until(look, settled, START_TIMEOUT_S, POLL_S, clock)
+    job = wait_until(look, settled, START_TIMEOUT_S, POLL_S, engines.clock)
     if job is None:
         raise JobStartError(f"not running after {START_TIMEOUT_S:.0f} s: the JobManager does not know it")
     if job.final:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.twins.engines import twin_engines
+from tests.twins.flink import JobManagerTwin
 from tests.unit.upbit_lake.jobs.job_facts import NEW, facts
 from upbit_lake.contract.reader import load_contract
+from upbit_lake.engines.flink.jobmanager import JobSummary
 from upbit_lake.jobs import ladder, start
 from upbit_lake.jobs.identity import written_tables
 from upbit_lake.jobs.restore_points import RestorePoint
@@ -34,3 +38,34 @@ def test_a_job_writes_its_derived_tables_too() -> None:
     assert written["trade"] == ["trade", "candle_1m", "dead_letter"]
     others = {stream.job: [stream.table] for stream in contract.streams.values() if stream.job != "trade"}
     assert written == {"trade": written["trade"], **others}
+
+
+RUNNING = JobSummary("j", "upbit trade", "RUNNING", 0, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([replace(RUNNING, state="FAILED")], "FAILED: no such table"),
+        ([replace(RUNNING, tasks_running=5)], "not running after 90 s: no such table"),
+        ([], "not running after 90 s: the JobManager does not know it"),
+    ],
+)
+def test_a_job_that_does_not_come_up_says_why(listed: list[JobSummary], words: str) -> None:
+    bundle = replace(twin_engines(), flink=JobManagerTwin(listed, failures={"j": "no such table"}))
+    with pytest.raises(start.JobStartError, match=words):
+        start.wait_running(bundle, "j")
+
+
+def test_a_job_that_runs_is_not_waited_for() -> None:
+    bundle = replace(twin_engines(), flink=JobManagerTwin([RUNNING]))
+    start.wait_running(bundle, "j")
+    assert bundle.clock.monotonic() == 0
+
+
+def test_without_a_slot_nothing_is_started() -> None:
+    bundle = replace(twin_engines(), flink=JobManagerTwin([RUNNING], slots=1))
+    words = r"job trade needs 1 free slot\(s\): 0 of 1 are free on 2 TaskManager\(s\)"
+    with pytest.raises(start.NoSlotError, match=words):
+        start.start(bundle, facts(), ladder.first_start())
+    assert bundle.clock.monotonic() > start.SLOT_TIMEOUT_S
