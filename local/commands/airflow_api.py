@@ -44,8 +44,8 @@ class AirflowApi:
         run = self.ask("POST", f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": params or {}})
         return str(run["dag_run_id"])
 
-    def follow(self, dag: str, run_id: str, patience_s: float, tell: Callable[[str, str], None]) -> str:
-        """Waits for the run's end and returns its state; tells each task and its state once it has ended."""
+    def follow(self, dag: str, run_id: str, patience_s: float, report: Callable[[str, str], None]) -> str:
+        """Waits for the run's end and returns its state; reports each task and its state once it has ended."""
         deadline = time.monotonic() + patience_s
         reported: set[str] = set()
         while time.monotonic() < deadline:
@@ -56,7 +56,7 @@ class AirflowApi:
                     and task["task_id"] not in reported
                 ):
                     reported.add(task["task_id"])
-                    tell(str(task["task_id"]), str(task["state"]))
+                    report(str(task["task_id"]), str(task["state"]))
             if state in ("success", "failed"):
                 return state
             time.sleep(POLL_S)

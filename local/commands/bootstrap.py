@@ -40,7 +40,7 @@ def wait_for_rows(setting: Setting) -> None:
     deadline = time.monotonic() + ROWS_PATIENCE_S
     while True:
         rows = rows_by_table(setting)
-        empty = {table: topic for table, topic in _asked_for(setting).items() if not rows.get(table)}
+        empty = {table: topic for table, topic in _fed_tables(setting).items() if not rows.get(table)}
         late = time.monotonic() > deadline
         if late or exchange_status(setting).get("ended"):
             # No more data will come, or would have by now: what has none owes no rows.
@@ -52,8 +52,8 @@ def wait_for_rows(setting: Setting) -> None:
         time.sleep(POLL_S)
 
 
-def _asked_for(setting: Setting) -> dict[str, str]:
-    """The topic that feeds each table, of the streams that the ingester keeps."""
+def _fed_tables(setting: Setting) -> dict[str, str]:
+    """The topic that feeds each table, of the streams that the ingester is set to receive."""
     names = {name.strip() for name in setting.ingester.get("UPBIT_STREAMS", "").split(",") if name.strip()}
     streams = [stream for stream in read_streams(setting.contract) if not names or stream.name in names]
     topics = {stream.name: stream.topic for stream in streams}

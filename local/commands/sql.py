@@ -8,8 +8,8 @@ from typing import NoReturn
 from local import door
 from local.errors import PipelineError
 from local.home.environment import for_parts
+from local.home.files import make_private_folder, write_private
 from local.home.setting import Setting
-from local.processes.supervisor import make_private_folder, write_private
 
 
 def open_client(setting: Setting, arguments: list[str]) -> NoReturn:

@@ -17,7 +17,7 @@ from local import door
 from local.errors import last_words
 from local.home.setting import Setting
 from local.parts import airflow, assembly, control_database
-from local.processes.part import Part
+from local.parts.part import Part
 from local.processes.supervisor import Supervisor
 
 Section = list[dict[str, Any]]

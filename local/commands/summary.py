@@ -10,7 +10,8 @@ from local.home.setting import Setting
 from local.parts.airflow import USER
 
 
-def tell_what_there_is(setting: Setting, console: Console, seconds: float) -> None:
+def print_summary(setting: Setting, console: Console, seconds: float) -> None:
+    """Prints the summary of a running home; `seconds` is how long its `up` took."""
     candles = Table(title="newest candles")
     found = named_rows(setting, "newest_candles")
     for name in found[0] if found else ():

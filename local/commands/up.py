@@ -14,7 +14,7 @@ from rich.console import Console
 
 from local import contract
 from local.commands import bootstrap
-from local.commands.summary import tell_what_there_is
+from local.commands.summary import print_summary
 from local.errors import PipelineError, last_words
 from local.home import ingester_settings, source
 from local.home.environment import for_parts
@@ -22,8 +22,8 @@ from local.home.exclusive import exclusive
 from local.home.places import Places
 from local.home.setting import Setting
 from local.parts import assembly, exchange, ingester
+from local.parts.part import Part
 from local.processes import orphans
-from local.processes.part import Part
 from local.processes.start import Starter
 from local.processes.supervisor import Supervisor
 from local.software.install import FREE_BYTES_TO_INSTALL, install, missing, parts_to_run
@@ -78,7 +78,7 @@ def up(places: Places, wanted: Wanted, console: Console) -> None:
         bootstrap.run(setting, console)
         places.bootstrapped.touch()
         bootstrap.wait_for_rows(setting)
-    tell_what_there_is(setting, console, time.monotonic() - began)
+    print_summary(setting, console, time.monotonic() - began)
 
 
 def refuse_full_disk(places: Places, environment: Mapping[str, str], *, to_install: bool) -> None:
@@ -129,11 +129,11 @@ def adopt_or_start(places: Places, parts: dict[str, Part], console: Console) -> 
         if left:
             console.print(f"ending {len(left)} orphans of a crashed run: {', '.join(sorted({p.name() for p in left}))}")
             orphans.end(left)
-        supervisor.socket.unlink(missing_ok=True)
+        places.supervisor_socket.unlink(missing_ok=True)
         orphans.sweep(places)
     restarted = supervisor.load(parts.values())
     for name in restarted:
-        console.print(f"  {name} restarts: its configuration changed")
+        console.print(f"  {name} restarts: its configuration, software or code changed")
     return supervisor, restarted
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from local.errors import PipelineError
+from local.home.files import read_private, replace_private
 from local.home.places import Places
 
 # What a home lacks of these is made: an update of an older one needs no hand, a password is rotated by deleting it.
@@ -113,26 +113,6 @@ def _read(path: Path) -> str:
         raise PipelineError(f"{path}: {error.strerror}: run as the account that made this home") from None
 
 
-def read_private(path: Path) -> str:
-    """The text of a file that only its owner reads. Raises PipelineError when others can too, OSError."""
-    if path.stat().st_mode & 0o077:
-        raise PipelineError(f"{path} can be read by others: chmod 600 it and rotate what it holds")
-    return path.read_text()
-
-
 def _write(path: Path, credentials: Credentials) -> Credentials:
-    write_whole(path, json.dumps(asdict(credentials), indent=1))
+    replace_private(path, json.dumps(asdict(credentials), indent=1))
     return credentials
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that only its owner reads; another one in its place is there until this one is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from local.errors import PipelineError
-from local.home.credentials import generate, read_private, write_whole
+from local.home.credentials import generate
+from local.home.files import read_private, replace_private
 
 # The local exchange is a service of its own profile, and the ingester's source.
 EXCHANGE = {
@@ -39,7 +40,7 @@ def write(path: Path, *, exchange: bool = False) -> str:
         return f"{path} holds every secret"
     if there and not there.endswith("\n"):
         there += "\n"
-    write_whole(path, there + "".join(f"{name}={value}\n" for name, value in missing.items()))
+    replace_private(path, there + "".join(f"{name}={value}\n" for name, value in missing.items()))
     return f"{path}: {'made' if not given else 'added'} {', '.join(missing)}"
 
 

@@ -99,6 +99,11 @@ class Places:
         return Path("/tmp") / f"upbit-pipeline-{os.geteuid()}-{digest}"
 
     @property
+    def supervisor_socket(self) -> Path:
+        """Where the home's supervisord answers."""
+        return self.short_run / "supervisor.sock"
+
+    @property
     def ports_file(self) -> Path:
         return self.home / "ports.json"
 

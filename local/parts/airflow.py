@@ -17,8 +17,7 @@ from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.processes.part import Part
-from local.processes.supervisor import socket_path
+from local.parts.part import Part
 
 USER = "admin"
 _MIGRATION = threading.Lock()
@@ -69,7 +68,7 @@ def environment(setting: Setting) -> dict[str, str]:
         **dot_env.values((_shared(places) / "airflow.env").read_text()),
         **setting.service_environment,
         "CONTROL_INGESTER_BY": "supervisor",
-        "CONTROL_INGESTER_SUPERVISOR_SOCKET": str(socket_path(places)),
+        "CONTROL_INGESTER_SUPERVISOR_SOCKET": str(places.supervisor_socket),
         "CONTROL_INGESTER_PROCESS": "ingester",
         "AIRFLOW_CONN_KAFKA_DEFAULT": json.dumps(kafka),
         "AIRFLOW_CONN_S3_DEFAULT": json.dumps(s3),

@@ -11,7 +11,7 @@ from local.home.ports import Ports
 from local.home.setting import Setting
 from local.home.source import Source
 from local.parts import airflow, exchange, flink, ingester, kafka, postgres, s3
-from local.processes.part import Part
+from local.parts.part import Part
 from local.software import java
 
 # What a name given to `up --only` stands for, beside the parts' own names.

@@ -7,7 +7,7 @@ from typing import Any
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts.flink import get_json
-from local.processes.part import Part
+from local.parts.part import Part
 
 # At 300 frames/s the ledger grows by 57 GB a day. Tests that compare the lake with all of it keep all (0).
 LEDGER_KEEP_GB = "1"
@@ -15,8 +15,9 @@ LEDGER_KEEP_GB = "1"
 
 def part(setting: Setting) -> Part:
     places, ports, source = setting.places, setting.ports, setting.source
+    sources = places.repository / "exchange"
     environment = {
-        "PYTHONPATH": str(places.repository / "exchange"),
+        "PYTHONPATH": str(sources),
         "EXCHANGE_LEDGER_KEEP_GB": LEDGER_KEEP_GB,
         **source.market,
     }
@@ -31,6 +32,7 @@ def part(setting: Setting) -> Part:
         command=(str(places.python("exchange")), "-m", "upbit_exchange", *options),
         environment=environment,
         software=("exchange",),
+        code=(sources,),
         ports=("exchange", "exchange_admin"),
         ready=lambda: get_json(f"{ports.url('exchange')}/_local/status") is not None,
     )

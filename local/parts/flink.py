@@ -11,7 +11,7 @@ import requests
 from local.contract import read_parallelism
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
-from local.processes.part import Part
+from local.parts.part import Part
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
 SOFTWARE = ("flink", "java")

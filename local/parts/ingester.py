@@ -7,15 +7,16 @@ import requests
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.home.source import LIVE_REST, LIVE_WEBSOCKET
-from local.processes.part import Part
+from local.parts.part import Part
 
 
 def part(setting: Setting) -> Part:
     places, ports, local = setting.places, setting.ports, setting.source.is_local
+    sources = places.repository / "ingester"
     address = f"{LOOPBACK}:{ports['exchange']}"
     environment = {
         **setting.ingester,
-        "PYTHONPATH": str(places.repository / "ingester"),
+        "PYTHONPATH": str(sources),
         "PIPELINE_CONTRACT": str(setting.contract),
         "UPBIT_WEBSOCKET_URL": f"ws://{address}/websocket/v1" if local else LIVE_WEBSOCKET,
         "UPBIT_REST_URL": f"http://{address}/v1" if local else LIVE_REST,
@@ -29,6 +30,7 @@ def part(setting: Setting) -> Part:
         command=(str(places.python("ingester")), "-m", "upbit_ingester"),
         environment=environment,
         software=("ingester",),
+        code=(sources,),
         ports=("ingester",),
         needs=("exchange",) if local else (),
         ready=lambda: _alive(ports.url("ingester")),

@@ -11,7 +11,7 @@ from local import door
 from local.errors import PipelineError
 from local.home.ports import LOOPBACK
 from local.home.setting import BROKER, Setting
-from local.processes.part import Part, nothing
+from local.parts.part import Part, nothing
 
 NODES = (1, 2, 3)
 SERVICES = ("ingester", "flink", "airflow", "reader")  # who logs in; what each may do stands in the contract

@@ -1,6 +1,6 @@
 """PostgreSQL from PyPI's binaries: databases airflow, paimon (the lake's catalog and locks) and pipeline (verdicts).
 
-PostgreSQL refuses to run as root, so under root it runs as `nobody`; when that account cannot reach the home, data
+PostgreSQL refuses to run as root, so under root it runs as "nobody"; when that account cannot reach the home, data
 and binaries lie below the system's state folder instead.
 """
 
@@ -21,7 +21,7 @@ from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.parts import control_database
-from local.processes.part import Part
+from local.parts.part import Part
 from local.software.self_install import made_by
 
 DATABASES = ("airflow", "paimon", "pipeline")

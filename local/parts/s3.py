@@ -9,7 +9,7 @@ import requests
 from local.contract import read_buckets
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
-from local.processes.part import Part
+from local.parts.part import Part
 
 
 def part(setting: Setting) -> Part:

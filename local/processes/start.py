@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from local.errors import PipelineError
 from local.home.places import Places
 from local.home.ports import Ports, refuse_taken
-from local.processes.part import Part
+from local.parts.part import Part
 
 POLL_S = 0.5
 # States in which a process is, or will shortly be, running.

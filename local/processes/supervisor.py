@@ -17,8 +17,9 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from local.errors import PipelineError, last_words
 from local.home.environment import for_parts
+from local.home.files import make_private_folder, write_private
 from local.home.places import Places
-from local.processes.part import Part
+from local.parts.part import Part
 
 # In the environment of every process of a home: this distinguishes orphans of a crashed run from others.
 MARK = "PIPELINE_OF_HOME"
@@ -34,10 +35,6 @@ class Supervisor:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._configuration = places.conf / "supervisord.conf"
-
-    @property
-    def socket(self) -> Path:
-        return socket_path(self._places)
 
     def is_up(self) -> bool:
         try:
@@ -110,7 +107,7 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: object) -> Any:
         server = xmlrpc.client.ServerProxy(
-            "http://127.0.0.1", transport=SupervisorTransport("", "", f"unix://{self.socket}")
+            "http://127.0.0.1", transport=SupervisorTransport("", "", f"unix://{self._places.supervisor_socket}")
         )
         try:
             return getattr(server.supervisor, method)(*arguments)
@@ -130,7 +127,7 @@ class Supervisor:
     def _render(self, parts: list[Part]) -> str:
         run, logs = self._places.run, self._places.logs
         sections = [
-            f"[unix_http_server]\nfile={_escape(self.socket)}\nchmod=0700\n",
+            f"[unix_http_server]\nfile={_escape(self._places.supervisor_socket)}\nchmod=0700\n",
             f"[supervisord]\nlogfile={_escape(logs / 'supervisord.log')}\nlogfile_maxbytes=10MB\nlogfile_backups=2\n"
             f"pidfile={_escape(run / 'supervisord.pid')}\nminfds=1024\n" + ("user=root\n" if os.geteuid() == 0 else ""),
             "[rpcinterface:supervisor]\n"
@@ -143,14 +140,10 @@ class Supervisor:
         write_private(script, launch_script(part), executable=True, for_other_user=part.user is not None)
         # Another account may not reach the home, so its process is started without the script.
         command = ("/bin/bash", str(script)) if part.user is None else part.command
-        digest = hashlib.sha256(script.read_bytes())
-        digest.update(json.dumps({str(k): v for k, v in part.files.items()}, sort_keys=True).encode())
-        for stamp in map(self._places.stamp, part.software):
-            digest.update(stamp.read_bytes() if stamp.exists() else b"")
         lines = [
             f"[program:{part.name}]",
             f"command={_escape(shlex.join(command))}",
-            f'environment={MARK}="{_escape(self._places.home)}",CONFIGURATION="{digest.hexdigest()[:16]}"',
+            f'environment={MARK}="{_escape(self._places.home)}",CONFIGURATION="{self._fingerprint(part)}"',
             f"directory={_escape(self._places.home)}" if part.user is None else "directory=/",
             "autostart=false",
             "autorestart=true",
@@ -172,16 +165,16 @@ class Supervisor:
             lines.append(f"user={part.user}")
         return "\n".join(lines) + "\n"
 
-
-def socket_path(places: Places) -> Path:
-    return places.short_run / "supervisor.sock"
-
-
-def make_private_folder(folder: Path) -> None:
-    """Makes a folder, or takes one that is ours. Raises PipelineError on another account's (it may lie in /tmp)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise PipelineError(f"{folder} belongs to another account: remove it, or choose another PIPELINE_HOME")
+    def _fingerprint(self, part: Part) -> str:
+        """Changes with all that a part runs with. supervisord compares programs: another text here is a restart."""
+        digest = hashlib.sha256(launch_script(part).encode())
+        digest.update(json.dumps({str(k): v for k, v in part.files.items()}, sort_keys=True).encode())
+        for stamp in map(self._places.stamp, part.software):
+            digest.update(stamp.read_bytes() if stamp.exists() else b"")
+        for folder in part.code:
+            for module in sorted(folder.rglob("*.py")):
+                digest.update(f"{module.relative_to(folder)}\0{module.stat().st_size}\0".encode() + module.read_bytes())
+        return digest.hexdigest()[:16]
 
 
 def launch_script(part: Part) -> str:
@@ -190,16 +183,6 @@ def launch_script(part: Part) -> str:
     return "\n".join(
         ["#!/bin/bash", f"# {part.name}: written by ./pipeline up", *exports, f"exec {shlex.join(part.command)}", ""]
     )
-
-
-def write_private(path: Path, text: str, *, executable: bool = False, for_other_user: bool = False) -> None:
-    """Writes a file that only its owner reads (secrets stand in most), or that another account can read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = (0o755 if for_other_user else 0o700) if executable else (0o644 if for_other_user else 0o600)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as handle:
-        os.fchmod(descriptor, mode)
-        handle.write(text)
 
 
 def _is_alive(pid: int) -> bool:

@@ -352,7 +352,7 @@ def test_a_moved_port_restarts_those_who_use_it_and_is_remembered(runner: Runner
     before = runner.processes()
     moved = runner.with_settings(PIPELINE_PORT_EXCHANGE="20999").run("up", "--only", "postgres")
     assert [line.strip() for line in moved.stdout.splitlines() if "restarts" in line] == [
-        "exchange restarts: its configuration changed"
+        "exchange restarts: its configuration, software or code changed"
     ]
     del runner.environment["PIPELINE_PORT_OFFSET"]
     after = runner.processes()

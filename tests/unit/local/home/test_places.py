@@ -7,7 +7,6 @@ import pytest
 
 from local.errors import PipelineError
 from local.home.places import REPOSITORY, Places
-from local.processes.supervisor import make_private_folder, socket_path
 
 
 def test_everything_lies_in_the_checkout_by_default() -> None:
@@ -28,15 +27,15 @@ def test_a_path_that_the_engines_files_cannot_hold_is_refused(character: str) ->
 
 
 def test_a_plain_home_keeps_its_socket() -> None:
-    assert socket_path(Places(REPOSITORY, Path("/p"), Path("/srv/h1"))) == Path("/srv/h1/run/supervisor.sock")
+    assert Places(REPOSITORY, Path("/p"), Path("/srv/h1")).supervisor_socket == Path("/srv/h1/run/supervisor.sock")
 
 
 @pytest.mark.parametrize("home", ["/srv/a home", "/srv/" + "deep/" * 30, "/srv/집"])
 def test_a_long_or_odd_home_has_its_socket_elsewhere(home: str) -> None:
-    path = socket_path(Places(REPOSITORY, Path("/p"), Path(home)))
+    path = Places(REPOSITORY, Path("/p"), Path(home)).supervisor_socket
     assert path.is_relative_to("/tmp")
     assert len(os.fsencode(path)) < 100
-    assert path != socket_path(Places(REPOSITORY, Path("/p"), Path(home + "2"))), "two homes have two sockets"
+    assert path != Places(REPOSITORY, Path("/p"), Path(home + "2")).supervisor_socket, "two homes have two sockets"
 
 
 def test_the_longest_names_in_a_plain_home_fit_a_socket() -> None:
@@ -44,14 +43,7 @@ def test_the_longest_names_in_a_plain_home_fit_a_socket() -> None:
     places = Places(REPOSITORY, Path("/p"), home)
     assert places.short_run == home / "run"
     assert len(os.fsencode(places.short_run / "s3" / "filer.sock")) < 108
-    assert len(os.fsencode(socket_path(places))) + len(".65535") < 108, "supervisord adds its pid while it binds"
-
-
-def test_a_private_folder_of_another_account_is_refused(tmp_path: Path) -> None:
-    make_private_folder(tmp_path / "own")
-    (tmp_path / "link").symlink_to(tmp_path / "own")
-    with pytest.raises(PipelineError, match="belongs to another account"):
-        make_private_folder(tmp_path / "link")
+    assert len(os.fsencode(places.supervisor_socket)) + len(".65535") < 108, "supervisord adds its pid while it binds"
 
 
 def test_dumps_lie_beside_a_home_whose_folder_may_be_written_and_else_in_it(

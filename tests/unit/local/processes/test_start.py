@@ -13,8 +13,8 @@ import pytest
 from local.errors import PipelineError
 from local.home.places import Places
 from local.home.ports import Ports
+from local.parts.part import Part
 from local.processes import start
-from local.processes.part import Part
 from local.processes.start import Starter, last_line
 
 

@@ -4,6 +4,7 @@ import configparser
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from local.errors import PipelineError
 from local.home.places import Places
 from local.home.setting import Setting
+from local.home.source import Source
 from local.parts import assembly
-from local.processes.part import Part
-from local.processes.supervisor import MARK, Supervisor, launch_script, write_private
+from local.parts.part import Part
+from local.processes.supervisor import MARK, Supervisor, launch_script
 from local.software.install import parts_to_run
 
 
@@ -75,6 +77,35 @@ def test_another_release_of_its_software_changes_the_program(places: Places) -> 
     assert environment("1") != environment("2")
 
 
+def test_a_change_of_the_code_that_a_part_runs_changes_the_program(places: Places, tmp_path: Path) -> None:
+    """Else, after a `git pull`, it goes on with the code from before."""
+    sources = tmp_path / "sources"
+    (sources / "package" / "__pycache__").mkdir(parents=True)
+    module = sources / "package" / "module.py"
+
+    def environment() -> str:
+        part = Part("ingester", ("/bin/true",), ready=lambda: True, code=(sources,))
+        return _rendered(places, [part])["program:ingester"]["environment"]
+
+    module.write_text("x = 1")
+    first = environment()
+    (sources / "README.md").write_text("other words")
+    (sources / "package" / "__pycache__" / "module.pyc").write_text("compiled")
+    assert environment() == first
+    module.write_text("x = 2")
+    changed = environment()
+    module.rename(module.with_name("other.py"))
+    assert len({first, changed, environment()}) == 3
+
+
+def test_the_parts_of_our_own_code_name_it(setting: Setting) -> None:
+    """Airflow's tasks are processes of their own: each begins with the code that is there."""
+    source = Source("exchange")
+    code = {name: part.code for name, part in assembly.parts(replace(setting, source=source)).items() if part.code}
+    assert code.keys() == {"ingester", "exchange"}
+    assert all(any(folder.rglob("__main__.py")) for folders in code.values() for folder in folders)
+
+
 def test_every_part_says_what_it_runs_on(setting: Setting) -> None:
     installed = {"local", "java", *(part.name for part in parts_to_run(setting.places))}
     for part in assembly.parts(setting).values():
@@ -103,13 +134,6 @@ def test_nothing_is_written_into_the_folder_of_another_account(
         Supervisor(places)._write(list(assembly.parts(setting).values()))
     places.short_run.unlink()
     assert list(theirs.iterdir()) == []
-
-
-def test_writing_closes_a_file_that_was_open(tmp_path: Path) -> None:
-    path = tmp_path / "s3.json"
-    path.touch(mode=0o644)
-    write_private(path, "secret")
-    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("name", ["with blank", "100%", "집"])

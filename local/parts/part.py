@@ -25,6 +25,7 @@ class Part:
         environment: on top of the runner's own.
         files: rendered configuration, written before the start; a change restarts the part.
         software: names of the installed parts it runs on; another release of one restarts it.
+        code: folders of the checkout whose Python it runs for as long as it lives; a change restarts it.
         prepare: runs before each start, must be idempotent (format a disk, migrate a database).
         settle: runs after it is ready, must be idempotent (create databases and roles).
         user: account it runs under when the runner is root, else None.
@@ -43,6 +44,7 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     software: tuple[str, ...] = ()
+    code: tuple[Path, ...] = ()
     prepare: Callable[[], None] = nothing
     settle: Callable[[], None] = nothing
     user: str | None = None
