@@ -1,8 +1,8 @@
 """The words that a reader stumbles over, and better ones: a part of `./pipeline test lint`.
 
 Looks at every text of the repository: names, docstrings, comments, messages, documents. Alone:
-`python -m local.commands.words` judges, `… --all` lists whatever is left, `… --count [FOLDER]` counts it by package,
-here or in another working copy.
+`python -m local.commands.words` lists what it finds, `… --count [FOLDER]` counts it by package, here or in another
+working copy.
 """
 
 from __future__ import annotations
@@ -48,8 +48,6 @@ SUFFIXES = {".py", ".sql", ".toml", ".md", ".sh", ".yml", ".yaml", ".cfg", ".go"
 NAMES = {"Dockerfile", "pipeline", "run"}
 # The list itself, the test that shows that it is found, and what stands as another version wrote it.
 EXEMPT = ("local/commands/words.py", "tests/unit/local/commands/test_words.py", "tests/fixtures/")
-# Package -> how many it may still hold. Only ever lowered; a package that is clean is left out.
-LEFT: Mapping[str, int] = {}
 
 
 def _pattern() -> re.Pattern[str]:
@@ -99,7 +97,7 @@ def find_all(root: Path = REPOSITORY) -> list[Finding]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is left; 1 when a package holds more than it may."""
+    """Print what is found; 1 when there is any."""
     if arguments[:1] == ["--count"]:
         counts = Counter(finding.package for finding in find_all(Path(*arguments[1:]) if arguments[1:] else REPOSITORY))
         for package, count in sorted(counts.items()):
@@ -107,14 +105,9 @@ def main(arguments: list[str]) -> int:
         print(f"all: {counts.total()}")
         return 0
     findings = find_all()
-    counts = Counter(finding.package for finding in findings)
-    over = {package for package, count in counts.items() if count > LEFT.get(package, 0)}
     for finding in findings:
-        if finding.package in over or arguments == ["--all"]:
-            print(f"{finding.path}:{finding.line}: {finding.word!r}: {finding.instead}")
-    for package in sorted(over):
-        print(f"{package}: {counts[package]} poor words, {LEFT.get(package, 0)} allowed (local/commands/words.py)")
-    return 1 if over else 0
+        print(f"{finding.path}:{finding.line}: {finding.word!r}: {finding.instead}")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":
