@@ -39,7 +39,7 @@ GITLEAKS, DCLINT = "github.com/zricethezav/gitleaks/v8@v8.30.1", "dclint@3.1.0"
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 # What `all` (and so CI) runs, in this order.
-UNIT = ("tests/unit", "-m", "not nightly", "-q")
+UNIT = ("tests/unit", "tests/contract", "-m", "not nightly and not engines", "-q")
 ALL = ("lint", "unit", "dags", "integration", "e2e", "compose")
 
 # The checks of types know of versions; what holds on the oldest and the newest holds between them.
@@ -128,7 +128,7 @@ def _dags(places: Places) -> None:
 def _integration(places: Places) -> None:
     # Tests of the exchange alone mostly wait for its clock, each with a process of its own.
     _pytest(places, "tests/integration", "-m", "not nightly and not engines", "-q", "-n", "4", "--dist", "loadfile")
-    _pytest(places, "tests/integration", "-m", "not nightly and engines", "-v")
+    _pytest(places, "tests/integration", "tests/contract", "-m", "not nightly and engines", "-v")
 
 
 def _end_to_end(places: Places) -> None:
