@@ -18,7 +18,7 @@ from upbit_exchange.server.server import serve_until_signal
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the exchange; every error a user can meet is one line on stderr."""
+    """Runs the exchange; every error a user can meet is one line on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         chosen = settings.load(arguments, os.environ, int(wall_ms()))

@@ -1,4 +1,4 @@
-"""The exchange's clock: stands until it is let go, then runs `speed` times the wall's pace, never past real time."""
+"""The exchange's clock stands until it is let go, then runs `speed` times the wall's pace, never past real time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ DAY_MS = 86_400_000
 
 
 def wall_ms() -> float:
-    """The real time."""
+    """Returns the machine's time in ms since the epoch."""
     return time.time() * 1000
 
 
 class ExchangeClock:
-    """Milliseconds since the epoch, UTC. `wall_ms` is the real time; `start_ms` None = real time when let go."""
+    """The clock counts milliseconds since the epoch, UTC; `start_ms` None = the wall's time when it is let go."""
 
     def __init__(self, wall_ms: Callable[[], float], start_ms: int | None, speed: float) -> None:
         self._wall_ms = wall_ms
@@ -28,14 +28,14 @@ class ExchangeClock:
         return self._let_go_at is not None
 
     def let_go(self) -> None:
-        """Start to run (once)."""
+        """The clock begins to run; a second call changes nothing."""
         if self._let_go_at is None:
             self._let_go_at = self._wall_ms()
             if self._start_ms is None:
                 self._start_ms = int(self._let_go_at)
 
     def now_ms(self) -> int:
-        """The exchange's time."""
+        """Returns the exchange's time in ms since the epoch."""
         wall = self._wall_ms()
         if self._start_ms is None:
             return int(wall)

@@ -1,4 +1,4 @@
-"""The exchange without its sockets: source, clock, ledger and board put together, and rebuilt after a restart."""
+"""The exchange puts source, clock, ledger and board together, without sockets, and rebuilds them after a restart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from upbit_exchange.faults import scenario
 from upbit_exchange.faults.active import Faults
 from upbit_exchange.faults.catalogue import FaultError, Order
 from upbit_exchange.faults.log import FaultLog
-from upbit_exchange.journal.checkpoint import Memory
+from upbit_exchange.journal.checkpoint import CheckpointedLedger
 from upbit_exchange.journal.replay import Recording, Replay
 from upbit_exchange.journal.source import Source
 from upbit_exchange.market import levels, listing
@@ -31,25 +31,25 @@ EVENTS_AT_ONCE = 2_000
 
 
 class Exchange:
-    """What the server asks: events due, state for snapshots, REST, status."""
+    """The exchange gives the server the events that are due, the state for SNAPSHOTs, REST's answers and its status."""
 
     def __init__(
         self,
         source: Source,
-        memory: Memory,
+        ledger: CheckpointedLedger,
         clock: ExchangeClock,
         fresh: bool,
         faults: Faults,
         rest_lag: RestLag = NO_LAG,
     ) -> None:
         self.source = source
-        self.board = memory.board
+        self.board = ledger.board
         self.clock = clock
         self.faults = faults
-        self.rest = Rest(memory.board, source.markets, rest_lag)
-        self.candles = CandleFeed(memory.board.history)
+        self.rest = Rest(ledger.board, source.markets, rest_lag)
+        self.candles = CandleFeed(ledger.board.history)
         self.codes = frozenset(market.code for market in source.markets)
-        self._memory = memory
+        self._ledger = ledger
         self._begin = fresh
         self._whole_to_ms = 0
         self._steps: deque[scenario.Step] = deque()
@@ -66,19 +66,19 @@ class Exchange:
         return not self.replayed
 
     def let_go(self) -> None:
-        """Let the clock run: a client listens."""
+        """The clock begins to run, because a client listens."""
         if not self.clock.running:
             self.clock.let_go()
             if self._begin:
                 self.source.begin(self.clock.now_ms())
 
     def publish_due(self, now: float) -> list[Event]:
-        """The events due now, already in the ledger and on the board. `now` = monotonic seconds, for the faults."""
+        """Returns the events due now, already in the ledger and on the board. `now`: monotonic seconds."""
         if not self.clock.running:
             return []
         self._follow_scenario(now)
         events = self.faults.alter(self._due(self.clock.now_ms(), now), self.board.history.has, now)
-        self._memory.record("realtime", events)
+        self._ledger.record("realtime", events)
         self.candles.published(events)
         return events
 
@@ -101,11 +101,11 @@ class Exchange:
         return events
 
     def candles_due(self) -> list[Update]:
-        """The candle frames due by the moment up to which everything has been published."""
+        """Returns the candle frames due by the moment up to which everything has been published."""
         return self.candles.due(self._whole_to_ms)
 
     def latest(self, channel: Channel, code: str) -> Event | Update | None:
-        """What a SNAPSHOT shows; None for an unknown code."""
+        """Returns the event that a SNAPSHOT shows; None for an unknown code."""
         if code not in self.codes:
             return None
         if channel in CANDLES:
@@ -113,7 +113,7 @@ class Exchange:
         return self.board.last.get((channel, code))
 
     def views(self, wish: Wish) -> dict[str, View]:
-        """How each code of a wish is to be seen; without the codes whose books are not gathered at its level."""
+        """Returns the view of each code of a wish, without the codes whose books are not gathered at its level."""
         level = levels.units(wish.level)
         return {
             code: View(depth, level)
@@ -124,7 +124,7 @@ class Exchange:
     # --- faults ----------------------------------------------------------------------------------------------------
 
     def play(self, steps: Iterable[scenario.Step]) -> None:
-        """Follow this scenario from the moment that the clock runs."""
+        """The exchange follows this scenario from the moment that the clock runs."""
         self._steps = deque(steps)
 
     def _follow_scenario(self, now: float) -> None:
@@ -140,7 +140,7 @@ class Exchange:
                     self.faults.switch_off(step.clear)
 
     def switch_on(self, order: Order, now: float) -> int | None:
-        """Follow an order; the fault's number, None if it was done at once. FaultError when it is done already."""
+        """Switches a fault on and returns its number, None if it was done at once. FaultError if it was before."""
         if order.kind.acts != "listing":
             return self.faults.switch_on(order, now)
         if (order.code in self.codes) == (order.name == "list"):
@@ -150,7 +150,7 @@ class Exchange:
         if order.name == "list":
             market = listing.further(order.code)
             shown = self.source.list_market(market, self.clock.now_ms(), self.board.last, self.board.history)
-            self._memory.record("initial", shown)
+            self._ledger.record("initial", shown)
         else:
             self.source.delist_market(order.code)
         self.codes = frozenset(market.code for market in self.source.markets)
@@ -159,7 +159,7 @@ class Exchange:
         return None
 
     def status(self, subscribers: int) -> dict[str, Any]:
-        """What /_local/status says."""
+        """Returns what /_local/status answers."""
         now = self.clock.now_ms()
         return {
             "clock": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds"),
@@ -174,8 +174,8 @@ class Exchange:
         }
 
     def close(self) -> None:
-        """Let go of the ledger."""
-        self._memory.close()
+        """The ledger is closed, with a checkpoint."""
+        self._ledger.close()
 
 
 def _identity(settings: Settings, recording: Recording | None) -> dict[str, Any]:
@@ -185,37 +185,39 @@ def _identity(settings: Settings, recording: Recording | None) -> dict[str, Any]
 
 
 def open_exchange(settings: Settings, recording: Recording | None, wall_ms: Callable[[], float]) -> Exchange:
-    """A new exchange, or the one that the ledger remembers. LedgerError when the ledger cannot be used."""
-    memory = Memory(settings.ledger, _identity(settings, recording), int(settings.ledger_keep_gb * (1 << 30)))
+    """Returns a new exchange, or the one that the ledger holds. LedgerError when the ledger cannot be used."""
+    ledger = CheckpointedLedger(
+        settings.ledger, _identity(settings, recording), int(settings.ledger_keep_gb * (1 << 30))
+    )
     try:
         source, clock = (
-            _replay(settings, recording, memory, wall_ms) if recording else _market(settings, memory, wall_ms)
+            _replay(settings, recording, ledger, wall_ms) if recording else _market(settings, ledger, wall_ms)
         )
         # Without --start the market begins when the clock is let go, which is later than now.
         fresh = recording is None and settings.start_ms is None
         faults = Faults(Random(settings.seed), FaultLog(settings.ledger / "faults.jsonl", wall_ms).note)
-        since_ms = memory.board.newest_ms + 1
+        since_ms = ledger.board.newest_ms + 1
         lag = NO_LAG if recording else RestLag(int(settings.rest_lag * 1000), settings.seed, since_ms)
-        exchange = Exchange(source, memory, clock, fresh, faults, lag)
+        exchange = Exchange(source, ledger, clock, fresh, faults, lag)
         if settings.scenario:
             exchange.play(scenario.load(settings.scenario, exchange.codes, exchange.replayed))
         return exchange
     except BaseException:
-        memory.close()
+        ledger.close()
         raise
 
 
 Made = tuple[Source, ExchangeClock]
 
 
-def _replay(settings: Settings, recording: Recording, memory: Memory, wall_ms: Callable[[], float]) -> Made:
-    source = Replay(recording, memory.board.total)
-    start = settings.start_ms if settings.start_ms is not None and not memory.board.entries else source.next_ms
+def _replay(settings: Settings, recording: Recording, ledger: CheckpointedLedger, wall_ms: Callable[[], float]) -> Made:
+    source = Replay(recording, ledger.board.total)
+    start = settings.start_ms if settings.start_ms is not None and not ledger.board.entries else source.next_ms
     return source, ExchangeClock(wall_ms, start, settings.speed)
 
 
-def _market(settings: Settings, memory: Memory, wall_ms: Callable[[], float]) -> Made:
-    board = memory.board
+def _market(settings: Settings, ledger: CheckpointedLedger, wall_ms: Callable[[], float]) -> Made:
+    board = ledger.board
     start = settings.start_ms
     resumed = bool(board.entries)
     if resumed and start is not None:
@@ -231,5 +233,5 @@ def _market(settings: Settings, memory: Memory, wall_ms: Callable[[], float]) ->
     if resumed:
         market.restore(board.last, board.history, board.entries)
         market.begin(opened)
-    memory.record("initial", initial)
+    ledger.record("initial", initial)
     return market, ExchangeClock(wall_ms, start, settings.speed)

@@ -1,4 +1,4 @@
-"""`python -m upbit_exchange.flood`: the market's frames, encoded beforehand, at a pace or as fast as they are taken.
+"""`python -m upbit_exchange.flood` sends the market's frames, encoded beforehand, paced or as fast as they are taken.
 
 For benchmarks of clients: what is measured is the client, so nothing is computed here per frame but its key. Every
 frame has a key of its own. One command a line on stdin, one answer a line on stdout, both JSON:
@@ -54,7 +54,7 @@ class Template(NamedTuple):
     first: int
 
     def frame(self, number: int) -> bytes:
-        """The whole frame with the key of `number`."""
+        """Returns the whole frame with the key of `number`."""
         return b"%b%d%b" % (self.head, self.first + number, self.tail)
 
 
@@ -67,7 +67,7 @@ class Command(msgspec.Struct):
 
 
 def template(event: Event, simple: bool) -> Template:
-    """The event's frame in format DEFAULT or SIMPLE as a template."""
+    """Returns the event's frame in format DEFAULT or SIMPLE as a template."""
     name, first = _COUNTED[event.stream]
     body = frames.simple(event.stream, event.frame) if simple else event.frame
     spelled = SHORT[event.stream][name] if simple else name
@@ -92,7 +92,7 @@ class Flood:
         self._numbers = itertools.count()
 
     async def serve_client(self, connection: ServerConnection) -> None:
-        """Note what the client asks for; the latest socket of a stream gets its frames."""
+        """Notes what the client asks for; the latest socket of a stream gets its frames."""
         with contextlib.suppress(ConnectionClosed):  # a client that was killed says no goodbye
             async for message in connection:
                 request: list[dict[str, Any]] = msgspec.json.decode(message)
@@ -102,7 +102,7 @@ class Flood:
                         self._sockets[part["type"]] = (connection, simple)
 
     def answer(self, _connection: ServerConnection, request: Request) -> Response | None:
-        """REST: the list of markets, whatever is asked."""
+        """REST answers every request with the list of markets."""
         if request.path.startswith(WEBSOCKET_PATH):
             return None
         headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(self._markets))})
@@ -110,7 +110,7 @@ class Flood:
         return Response(200, "OK", headers, self._markets)
 
     async def run(self, command: Command) -> dict[str, float]:
-        """Send as commanded; what was sent, and how long it took until the sockets had it."""
+        """Sends as commanded; returns how much, and how long it took until the sockets had it."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE_S):
             while not all(self._is_open(stream) for stream in command.streams):
@@ -186,7 +186,7 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Encode the frames, then serve."""
+    """Encodes the frames, then serves them."""
     parser = argparse.ArgumentParser(prog="python -m upbit_exchange.flood", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 = any free port")
     parser.add_argument("--codes", type=int, default=100, help="markets")

@@ -1,4 +1,4 @@
-"""Settings of the exchange: options of the command line, each also by environment (`--codes` = EXCHANGE_CODES)."""
+"""The exchange's settings are options of the command line, or given by environment (`--codes` = EXCHANGE_CODES)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from upbit_exchange.market.tape import TRADE_PRICES
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Validated once at the start. `start_ms` in ms since the epoch (None = real time), `idle_timeout` in seconds."""
+    """The validated settings. `start_ms` in ms since the epoch (None = real time), `idle_timeout` in seconds."""
 
     host: str
     port: int
@@ -88,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str], now_ms: int) -> Settings:
-    """Settings from both places, the command line first. SettingsError for what makes no sense."""
+    """Returns the settings from both places, the command line first. SettingsError names one that cannot be used."""
     parser = _Parser(
         prog="upbit_exchange",
         description="A local Upbit: WebSocket and REST on one port.",

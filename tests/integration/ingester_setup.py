@@ -28,7 +28,7 @@ from tests.harness.waiting import answers, until
 from tests.integration.access import grant_rights
 from tests.integration.fault_switch import FaultSwitch
 from upbit_exchange.journal import ledger
-from upbit_exchange.journal.replay import MICROSECONDS
+from upbit_exchange.wire.names import MICROSECONDS_ABOVE
 from upbit_lake.contract.reader import parse_contract
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -291,7 +291,7 @@ def gaps_of(setup: Setup, stream: str) -> list[tuple[int, int]]:
 
 def time_ms(key: Key) -> int:
     """The time in the key of a ticker or a book, which may be stamped in microseconds."""
-    return int(key[1]) // 1000 if key[1] > MICROSECONDS else int(key[1])
+    return int(key[1]) // 1000 if key[1] > MICROSECONDS_ABOVE else int(key[1])
 
 
 def assert_missing_only_in_gaps(setup: Setup, stream: str) -> None:

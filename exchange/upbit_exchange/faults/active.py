@@ -1,4 +1,4 @@
-"""The faults that are on, and what they decide about events, frames, sockets and answers. No I/O, no clock.
+"""The faults that are on decide about events, frames, sockets and answers. No I/O, no clock.
 
 `now` is a monotonic time in wall seconds: faults concern sockets and people, who do not live in exchange time.
 """
@@ -54,7 +54,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Faults:
-    """What is on. Every decision costs nothing while nothing is on. `note` is called for each act: fault, what."""
+    """The faults that are on, by number. While none is, a decision costs nothing. `note` is called for each act."""
 
     def __init__(self, random: Random, note: Note) -> None:
         self.counts: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Faults:
     # --- switching -------------------------------------------------------------------------------------------------
 
     def switch_on(self, order: Order, now: float) -> int:
-        """Switch a fault on; its number."""
+        """Switches a fault on and returns its number."""
         self._numbers += 1
         until = now + order.duration if order.duration is not None else None
         self._on[self._numbers] = Fault(self._numbers, order, order.count or None, until, now)
@@ -75,7 +75,7 @@ class Faults:
         return self._numbers
 
     def switch_off(self, what: str) -> int:
-        """Switch off by name, by number or `all`; how many were on. Frames that are held back come when due."""
+        """Switches faults off by name, by number or `all`, and returns how many. Frames held back come when due."""
         gone = [fault.id for fault in self._on.values() if what in ("all", fault.name, str(fault.id))]
         if not gone and what != "all":
             raise FaultError(f"no fault {what[:40]!r} is on; /_local/faults lists what is")
@@ -84,7 +84,7 @@ class Faults:
         return len(gone)
 
     def listed(self, now: float) -> list[dict[str, Any]]:
-        """What is on, for people."""
+        """Returns the faults that are on, for people to read."""
         return [
             {
                 "id": fault.id,
@@ -97,7 +97,7 @@ class Faults:
         ]
 
     def count(self, name: str, what: str, times: int = 1) -> None:
-        """Remember that a fault acted."""
+        """Counts and notes that a fault acted."""
         self.counts[name] += times
         self._note(name, what)
 
@@ -121,7 +121,7 @@ class Faults:
     # --- events, before they are written down ----------------------------------------------------------------------
 
     def alter(self, events: list[Event], taken: Callable[[str, int], bool], now: float) -> list[Event]:
-        """The events as they are published. `taken` says whether a code has a trade with this sequential_id."""
+        """Returns the events as they are published. `taken` says whether a code has a trade with this sequential_id."""
         faults = self._active(("true", "field"), now)
         if not faults:
             return events
@@ -152,7 +152,7 @@ class Faults:
     # --- events, on their way to the sockets -----------------------------------------------------------------------
 
     def deliver(self, events: list[Published], now: float) -> Sent:
-        """What is sent now: what was held back and is due, and of the events what no fault keeps."""
+        """Returns what is sent now: the frames held back that are due, and the events that no fault keeps back."""
         faults = self._active(("delivery", "extra", "field"), now)
         if not faults and not self._held:
             return Sent(events)
@@ -205,7 +205,7 @@ class Faults:
                 yield extra
 
     def pieces(self, now: float, frames: int) -> int:
-        """In how many fragments each of these frames is sent."""
+        """Returns in how many fragments each of these frames is sent."""
         pieces = self.setting("fragments", "pieces", now)
         if pieces is None:
             return 1
@@ -214,21 +214,24 @@ class Faults:
 
     # --- sockets ---------------------------------------------------------------------------------------------------
 
-    def strikes(self, sockets: Sequence[Collection[tuple[Channel, str]]], now: float) -> list[tuple[int, Order]]:
-        """Which sockets (index, oldest first; each with what it subscribed to) meet which fault now, one at most."""
-        struck: dict[int, Order] = {}
+    def socket_acts(self, sockets: Sequence[Collection[tuple[Channel, str]]], now: float) -> list[tuple[int, Order]]:
+        """Returns the faults that act now, each with a socket's index, one a socket at most.
+
+        `sockets`: what each subscribed to, oldest first.
+        """
+        chosen: dict[int, Order] = {}
         for fault in self._active(("socket",), now):
             ready = fault.ready(now)
             for index, subscribed in enumerate(sockets):
                 if not ready or fault.left == 0:
                     break
-                if index not in struck and _concerns(fault.order, subscribed):
-                    struck[index] = fault.order
+                if index not in chosen and _concerns(fault.order, subscribed):
+                    chosen[index] = fault.order
                     self._use(fault, now, f"socket {index + 1} of {len(sockets)}")
-        return list(struck.items())
+        return list(chosen.items())
 
     def snapshot_delay(self, stream: Channel, code: str, now: float) -> float | None:
-        """How many seconds late a SNAPSHOT is; None = it never comes."""
+        """Returns how many seconds late a SNAPSHOT is; None = it never comes."""
         for fault in self._active(("snapshot",), now):
             if fault.ready(now) and fault.order.hits(stream, code):
                 self._use(fault, now, f"{stream} {code}")
@@ -238,7 +241,7 @@ class Faults:
     # --- HTTP ------------------------------------------------------------------------------------------------------
 
     def refused(self, group: str, now: float) -> Refusal | None:
-        """The answer to a request of this rate-limit group (`websocket` = the handshake) that is refused."""
+        """Returns the refusal of a request of this group (`websocket` = the handshake), None = it is answered."""
         acts = "handshake" if group == WEBSOCKET else "rest"
         for fault in self._active((acts,), now):
             if fault.ready(now) and fault.order.options.get("group", "") in ("", group):
@@ -249,7 +252,7 @@ class Faults:
     # --- exchange and server ---------------------------------------------------------------------------------------
 
     def further_trades(self, now: float) -> list[tuple[Order, int]]:
-        """How many trades the market makes beyond its own, by order."""
+        """Returns how many trades the market makes beyond its own, by order."""
         due: list[tuple[Order, int]] = []
         for fault in self._active(("market",), now):
             if fault.name == "burst" and fault.ready(now):
@@ -265,12 +268,12 @@ class Faults:
         return due
 
     def without_trades(self, codes: Collection[str], now: float) -> Collection[str]:
-        """The codes in which nothing is traded now."""
+        """Returns the codes that have no trades now."""
         orders = [fault.order for fault in self._lasting("no_trades", now)]
         return [code for code in codes if any(order.code in (None, code) for order in orders)]
 
     def setting(self, name: str, option: str, now: float) -> float | None:
-        """The value of a server's setting (`idle_timeout`, `rest_lag`) while a fault changes it."""
+        """Returns the value of a server's setting (`idle_timeout`, `rest_lag`) while a fault changes it."""
         return next((fault.order.number(option) for fault in self._lasting(name, now)), None)
 
     def _lasting(self, name: str, now: float) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""Altered but valid: a published event becomes another one that the wire could carry, and that the ledger then holds.
+"""A fault turns a published event into another valid one, which the ledger then holds.
 
 Frames are rewritten field by field; numbers that a fault does not concern keep their text.
 """
@@ -9,10 +9,9 @@ from collections.abc import Callable
 from decimal import Context, Decimal
 
 from upbit_exchange.faults.catalogue import Order
-from upbit_exchange.journal.replay import MICROSECONDS
 from upbit_exchange.market.tape import utc
 from upbit_exchange.wire import frames, spelling
-from upbit_exchange.wire.names import Event, Stream
+from upbit_exchange.wire.names import MICROSECONDS_ABOVE, Event, Stream
 
 Values = dict[str, str]
 FreeId = Callable[[str, int], int]
@@ -33,7 +32,7 @@ _NUMBERS = ("price", "volume", "size", "rate", "_24h")
 
 
 def field_of(order: Order, stream: Stream) -> str:
-    """The field that an order concerns in this stream."""
+    """Returns the field that an order concerns in this stream."""
     return str(order.options.get("field") or "") or OPTIONAL[stream]
 
 
@@ -43,7 +42,7 @@ def needed(order: Order, stream: Stream) -> bool:
 
 
 def altered(event: Event, order: Order, free_id: FreeId) -> Event | None:
-    """The event as the order wants it, None where the order changes nothing. `free_id` gives an unused sequential_id.
+    """Returns the event as the order wants it, None where it changes nothing. `free_id` gives an unused sequential_id.
 
     Raises nothing for frames that lack fields or hold no number where one belongs: they stay as they are.
     """
@@ -71,7 +70,7 @@ def _retimed(event: Event, values: Values, order: Order, free_id: FreeId) -> Eve
     time = event.time + shift
     if order.name == "skew":
         stamp = int(values["timestamp"])
-        values["timestamp"] = str(stamp + shift * (1000 if stamp > MICROSECONDS else 1))
+        values["timestamp"] = str(stamp + shift * (1000 if stamp > MICROSECONDS_ABOVE else 1))
     if "trade_timestamp" in values:
         match = int(values["trade_timestamp"]) + shift
         date, clock = utc(match)

@@ -1,4 +1,4 @@
-"""The faults that can be switched on: names, options, bounds. A query or a scenario's line in, an order out; no I/O."""
+"""The catalogue names the faults, their options and bounds, and turns a query or a scenario's line into an order."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def streams(self) -> tuple[Channel, ...]:
-        """What it can concern. Candles are derived from trades: they can be kept back, not altered."""
+        """Returns the channels that it can concern. Candles come from trades: they can be kept back, not altered."""
         return self.only or (CHANNELS if self.acts in ("socket", "snapshot", "delivery") else STREAMS)
 
     @property
     def selectors(self) -> tuple[str, ...]:
-        """What chooses whom or what it hits."""
+        """Returns the options that select the streams and codes it acts on."""
         if self.acts in ("handshake", "rest", "server"):
             return ()
         return ("code",) if self.acts in ("market", "listing") else ("stream", "code")
@@ -154,15 +154,15 @@ class Order(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """What it is."""
+        """Returns the catalogue's entry of the fault."""
         return KINDS[self.name]
 
     def number(self, option: str) -> float:
-        """The value of a numeric option."""
+        """Returns the value of a numeric option."""
         return float(self.options[option])
 
     def text(self, option: str) -> str:
-        """The value of an option that is a text."""
+        """Returns the value of an option that is a text."""
         return str(self.options[option])
 
     def hits(self, stream: Channel, code: str) -> bool:
@@ -187,7 +187,7 @@ _BODIES = {
 
 
 def refusal(order: Order) -> Refusal:
-    """The answer of `handshake` and `rest`. Where Upbit states the time is not known: a header, or the text."""
+    """Returns the answer of `handshake` and `rest`. Where Upbit states the time is not known: a header, or the text."""
     status, wait = int(order.text("status")), int(order.number("wait"))
     stated = order.text("stated")
     body = _BODIES[status] + (f" Try again in {wait} seconds." if wait and stated == "body" else "")
@@ -195,7 +195,7 @@ def refusal(order: Order) -> Refusal:
 
 
 def order(given: Mapping[str, object], listed: Collection[str], replayed: bool = False) -> Order:
-    """The order of a query or of a scenario's line, where `set` names the fault. FaultError when it makes no sense.
+    """Returns the order of a query or of a scenario's line, where `set` names the fault. FaultError for an invalid one.
 
     `listed` = the codes there are; `replayed` = a recording is published, in which nothing can be made to happen.
     """

@@ -1,4 +1,4 @@
-"""What faults did, in a file beside the ledger that tests can read."""
+"""The fault log is a file beside the ledger in which tests read what faults did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class FaultLog:
-    """A file of what faults did, one JSON object a line: `ms` since the epoch, `fault`, `what`."""
+    """The file holds what faults did, one JSON object a line: `ms` since the epoch, `fault`, `what`."""
 
     def __init__(self, path: Path, wall_ms: Callable[[], float]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -17,5 +17,5 @@ class FaultLog:
         self._wall_ms = wall_ms
 
     def note(self, fault: str, what: str) -> None:
-        """Write a line. OSError when the disk refuses: a log with holes would be none."""
+        """Writes a line. OSError when the disk refuses: a log with holes would be none."""
         self._file.write(msgspec.json.encode({"ms": int(self._wall_ms()), "fault": fault, "what": what}) + b"\n")

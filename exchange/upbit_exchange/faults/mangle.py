@@ -1,4 +1,4 @@
-"""Frames that are wrong: each is made from a true event and sent beside it, never instead of it."""
+"""A wrong frame is made from a true event and sent beside it, never instead of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Extra(msgspec.Struct, frozen=True):
 
 
 def mangled(event: Event, order: Order) -> Extra | None:
-    """The wrong frame beside this event, None where it lacks the field that the order concerns."""
+    """Returns the wrong frame beside this event, None where it lacks the field that the order concerns."""
     how: How = "text" if order.name == "text" else "raw" if order.name == "bad_deflate" else "binary"
     payload = _PAYLOADS[order.name](event, order)
     return None if payload is None else Extra(event, payload, how)

@@ -1,4 +1,4 @@
-"""A scenario: a file that says when which fault is switched on or off, one JSON object a line.
+"""A scenario is a file that says when which fault is switched on or off, one JSON object a line.
 
     {"at": 10, "set": "drop", "stream": "trade"}
     {"at": 12.5, "set": "silence", "code": "KRW-BTC", "duration": 5}
@@ -33,7 +33,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def load(path: Path, listed: Collection[str], replayed: bool = False) -> list[Step]:
-    """The steps by time. ScenarioError for a file that cannot be read or the first line that makes no sense."""
+    """Returns the steps by time. ScenarioError for a file that cannot be read or the first line that makes no sense."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:

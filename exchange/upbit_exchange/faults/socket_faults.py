@@ -1,4 +1,4 @@
-"""What faults do to a socket: thin acts on a connection; what is done, to whom and when is decided elsewhere."""
+"""Socket faults close, break or deafen a client's connection; `faults.active` decides which one, and when."""
 
 from __future__ import annotations
 
@@ -38,40 +38,40 @@ class Target(Protocol):
 
     @property
     def realtime(self) -> Collection[tuple[Channel, str]]:
-        """What the client subscribed to."""
+        """Returns the channels and codes that the client subscribed to."""
 
     def write(self, messages: Iterable[bytes]) -> None:
-        """Send binary frames now."""
+        """Sends binary frames now."""
 
     def silence(self) -> None:
-        """Nothing more of the subscription."""
+        """The client gets no more frames of its subscription."""
 
     def drop(self) -> None:
-        """End the TCP connection without a close frame."""
+        """Ends the TCP connection without a close frame."""
 
     def send_data(self) -> None:
-        """Hand what the protocol made to the transport."""
+        """Hands what the protocol made to the transport."""
 
     async def close(self, code: int) -> None:
-        """The closing handshake."""
+        """Does the closing handshake."""
 
 
 async def refuse(client: Target, frame: bytes) -> None:
-    """An error frame, then close 1000, as Upbit does it."""
+    """Sends an error frame, then closes with 1000, as Upbit does."""
     client.silence()
     client.write([frame])
     await asyncio.sleep(CLOSE_AFTER_ERROR_S)
     await client.close(1000)
 
 
-def strike_all(clients: Sequence[Target], faults: Faults, now: float) -> None:
-    """What the faults do to sockets now; `clients` oldest first."""
+def act_on_sockets(clients: Sequence[Target], faults: Faults, now: float) -> None:
+    """The faults act on the sockets now; `clients` oldest first."""
     sound = [client for client in clients if client.protocol.state is State.OPEN and not client.deaf]
-    for index, order in faults.strikes([client.realtime for client in sound], now):
-        _strike(sound[index], order)
+    for index, order in faults.socket_acts([client.realtime for client in sound], now):
+        _act_on(sound[index], order)
 
 
-def _strike(client: Target, order: Order) -> None:
+def _act_on(client: Target, order: Order) -> None:
     if order.name == "close":
         _later(client.close(int(order.number("close_code"))))
     elif order.name == "error_close":
@@ -92,7 +92,7 @@ def _later(work: Coroutine[Any, Any, None]) -> None:
 
 
 def send_in_pieces(protocol: WebSocket, message: bytes, pieces: int) -> None:
-    """One message in so many fragments (RFC 6455 5.4); short ones have empty fragments."""
+    """Sends one message in so many fragments (RFC 6455 5.4); short ones have empty fragments."""
     step = -(-len(message) // pieces)
     protocol.send_binary(message[:step], fin=False)
     for piece in range(1, pieces):
@@ -100,7 +100,7 @@ def send_in_pieces(protocol: WebSocket, message: bytes, pieces: int) -> None:
 
 
 def send_extras(clients: Sequence[Target], extras: Iterable[Extra]) -> None:
-    """Wrong frames to those who subscribed to what they were made from."""
+    """Sends each wrong frame to the clients that subscribed to the event it was made from."""
     for extra in extras:
         for client in clients:
             if (extra.event.stream, extra.event.code) in client.realtime and client.protocol.state is State.OPEN:

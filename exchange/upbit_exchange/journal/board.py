@@ -1,4 +1,4 @@
-"""What has been published so far: the last event of each stream and code, all trades, counts."""
+"""The board holds what has been published: the last event of each stream and code, the trades, the counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from upbit_exchange.wire.names import STREAMS, Channel, Event, Stream
 
 
 class Board:
-    """State behind SNAPSHOTs and REST; rebuilt from the ledger after a restart."""
+    """The state behind SNAPSHOTs and REST, rebuilt from the ledger after a restart."""
 
     def __init__(self) -> None:
         self.last: dict[tuple[Channel, str], Event] = {}
@@ -20,7 +20,7 @@ class Board:
         self.newest_ms = 0
 
     def apply(self, event: Event, realtime: bool = True) -> None:
-        """Take one event into account."""
+        """Takes one event into account."""
         self.entries += 1
         self.last[event.stream, event.code] = event
         self.newest_ms = max(self.newest_ms, event.time)
@@ -32,12 +32,12 @@ class Board:
                 self.history.add(event)
 
     def reapply(self, entry: Entry) -> None:
-        """Take one line of the ledger into account."""
+        """Takes one line of the ledger into account."""
         self.apply(entry.event, entry.kind == "realtime")
         # Older segments may have been removed: the line's own number counts.
         self.entries = entry.n
 
     @property
     def total(self) -> int:
-        """Realtime events published."""
+        """Returns how many REALTIME events were published."""
         return sum(self.published.values())

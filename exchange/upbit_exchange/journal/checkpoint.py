@@ -1,4 +1,4 @@
-"""What survives a restart: the ledger, the board it adds up to, and a checkpoint that spares reading all of it.
+"""A restart reads the newest checkpoint of the board, and of the ledger only what came after it.
 
 The ledger is the truth. `checkpoint.msgpack` holds the board as of the end of a segment; without it, or with a damaged
 one, everything is read again.
@@ -36,8 +36,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     trades: dict[str, ColumnsDump]
 
 
-class Memory:
-    """Ledger and board of one directory, which belongs to one source. LedgerError when it cannot be used."""
+class CheckpointedLedger:
+    """The ledger of one directory and the board it adds up to. LedgerError when it is damaged or of another source."""
 
     def __init__(
         self, directory: Path, identity: dict[str, Any], keep_bytes: int = 0, segment_bytes: int = ledger.SEGMENT_BYTES
@@ -47,7 +47,7 @@ class Memory:
         self._ledger = Ledger(directory, segment_bytes=segment_bytes)
         try:
             _same_source(directory, identity)
-            self.board, covered = self._remembered()
+            self.board, covered = self._from_checkpoint()
             for entry in ledger.read(directory, after=covered):
                 self.board.reapply(entry)
         except BaseException:
@@ -56,7 +56,7 @@ class Memory:
         self._ledger.next_n = self.board.entries + 1
 
     def record(self, kind: Kind, events: Iterable[Event]) -> None:
-        """Events into the ledger, then onto the board. OSError when the disk refuses: nothing may be sent then."""
+        """Writes events to the ledger, then applies them to the board. OSError on a full disk: none may be sent."""
         if self._ledger.segment_is_full and self.board.entries:
             self._checkpoint()
         events = list(events)
@@ -65,7 +65,7 @@ class Memory:
             self.board.apply(event, kind == "realtime")
 
     def close(self) -> None:
-        """Keep a checkpoint (a full disk does not matter: it only spares reading) and let go of the directory."""
+        """Keeps a checkpoint (a full disk does not matter: it only spares reading) and releases the directory."""
         if self.board.entries:
             with contextlib.suppress(OSError):
                 self._checkpoint()
@@ -88,7 +88,7 @@ class Memory:
         if self._keep_bytes:
             self._ledger.forget(self._keep_bytes)
 
-    def _remembered(self) -> tuple[Board, int]:
+    def _from_checkpoint(self) -> tuple[Board, int]:
         """The checkpoint's board and the segment it covers; an empty board where there is none."""
         board = Board()
         if not self._path.exists():

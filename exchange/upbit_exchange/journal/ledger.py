@@ -1,4 +1,4 @@
-"""The ledger: every event the exchange published, one JSON object a line, written before its frame is sent.
+"""The ledger holds every event that the exchange published, one JSON object a line, written before its frame is sent.
 
 A directory of append-only segments `ledger-000001.jsonl`, `ledger-000002.jsonl`, ...: each start opens a new segment,
 so a torn last line (killed in the middle of a write, hence never sent) stays the end of its segment and is skipped.
@@ -34,7 +34,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def event(self) -> Event:
-        """The event of this line."""
+        """Returns the event of this line."""
         return Event(self.stream, self.code, self.key, self.time, bytes(self.frame))
 
 
@@ -46,17 +46,17 @@ _entry = msgspec.json.Decoder(Entry)
 
 
 def segments(directory: Path) -> list[Path]:
-    """The ledger's files, oldest first."""
+    """Returns the ledger's files, oldest first."""
     return sorted(directory.glob("ledger-*.jsonl"))
 
 
 def number(segment: Path) -> int:
-    """A segment's number."""
+    """Returns a segment's number."""
     return int(segment.stem.removeprefix("ledger-"))
 
 
 def read(directory: Path | str, after: int = 0) -> Iterator[Entry]:
-    """All complete lines in order of publication, of the segments after number `after`.
+    """Yields all complete lines in order of publication, of the segments after number `after`.
 
     LedgerError on a broken line that is not the torn end of a file.
     """
@@ -74,14 +74,14 @@ def read(directory: Path | str, after: int = 0) -> Iterator[Entry]:
 
 
 def line(n: int, kind: Kind, event: Event) -> bytes:
-    """One ledger line; the frame is embedded as it is."""
+    """Returns one ledger line; the frame is embedded as it is."""
     key = msgspec.json.encode(event.key)
     head = f'{{"n":{n},"kind":"{kind}","stream":"{event.stream}","code":"{event.code}","key":'.encode()
     return b"".join((head, key, b',"time":%d,"frame":' % event.time, event.frame, b"}\n"))
 
 
 class Ledger:
-    """The writing end. One per directory (locked); `append` returns after the operating system has the bytes."""
+    """The writer of a ledger. One per directory (locked); `append` returns after the operating system has the bytes."""
 
     def __init__(self, directory: Path, next_n: int = 1, segment_bytes: int = SEGMENT_BYTES) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -106,12 +106,12 @@ class Ledger:
 
     @property
     def last_segment(self) -> int:
-        """Number of the newest segment, 0 without one."""
+        """Returns the number of the newest segment, 0 without one."""
         existing = segments(self._directory)
         return number(existing[-1]) if existing else 0
 
     def forget(self, keep_bytes: int) -> None:
-        """Remove the oldest segments until the rest fits `keep_bytes`; never the newest."""
+        """Removes the oldest segments until the rest fits `keep_bytes`; never the newest."""
         existing = segments(self._directory)
         sizes = [segment.stat().st_size for segment in existing]
         for index, segment in enumerate(existing[:-1]):
@@ -120,7 +120,7 @@ class Ledger:
             segment.unlink()
 
     def append(self, kind: Kind, events: Iterable[Event]) -> None:
-        """Write the events' lines in one go. OSError when the disk refuses (nothing is sent then)."""
+        """Writes the events' lines in one go. OSError when the disk refuses (nothing is sent then)."""
         lines = []
         for event in events:
             lines.append(line(self.next_n, kind, event))
@@ -149,7 +149,7 @@ class Ledger:
         self._size = 0
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Releases the directory."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

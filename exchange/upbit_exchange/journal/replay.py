@@ -1,4 +1,4 @@
-"""A recording as source: one JSON frame (or list of frames) a line in any of the four formats, in the file's order.
+"""A recording is a source of events: one frame (or list of frames) a line, in any of the four formats, in this order.
 
 Every line is published as REALTIME, a recorded SNAPSHOT too: it is an event that the recording saw. `stream_type` is
 the only value that changes; numbers keep their text. Pace = running maximum of the frames' `timestamp`.
@@ -14,9 +14,8 @@ import msgspec
 
 from upbit_exchange.market.listing import Market
 from upbit_exchange.wire import frames
-from upbit_exchange.wire.names import KEYS, LONG, STREAMS, TIMES, UNIT_LONG, Event, Stream
+from upbit_exchange.wire.names import KEYS, LONG, MICROSECONDS_ABOVE, STREAMS, TIMES, UNIT_LONG, Event, Stream
 
-MICROSECONDS = 10**15
 _CODE = re.compile(r"[A-Za-z0-9._]+-[A-Za-z0-9._-]+")
 
 
@@ -38,8 +37,7 @@ def _milliseconds(text: str, name: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 17):
         raise ValueError(f"{name} is {text[:40]}, not a whole number of milliseconds")
     value = int(digits)
-    # A known defect of the wire: some books are stamped in microseconds.
-    return value // 1000 if value > MICROSECONDS else value
+    return value // 1000 if value > MICROSECONDS_ABOVE else value
 
 
 def _stream(values: dict[str, str]) -> Stream:
@@ -70,7 +68,7 @@ def _code(values: dict[str, str]) -> str:
 
 
 def translate(line: bytes) -> list[tuple[Event, int]]:
-    """The events of a recorded line, each with the time (ms) that paces it; a LIST line may hold several or none.
+    """Returns the events of a recorded line, each with the time (ms) that paces it; a LIST line has several or none.
 
     ValueError names what the line lacks.
     """
@@ -112,7 +110,7 @@ def _events(path: Path) -> Iterator[tuple[Event, int]]:
 
 
 def check(path: Path) -> Recording:
-    """Read the whole file once. RecordingError for the first line that cannot be published, or an unreadable file."""
+    """Reads the whole file once. RecordingError for the first line that cannot be published, or an unreadable file."""
     codes: dict[str, None] = {}
     first_ms = count = 0
     try:
@@ -146,7 +144,7 @@ class Replay:
 
     @property
     def next_ms(self) -> int:
-        """When the next frame is due: the clock of a replay starts here."""
+        """Returns when the next frame is due: the clock of a replay starts here."""
         return self._pace
 
     def _read(self) -> None:
@@ -154,10 +152,10 @@ class Replay:
         self._pace = max(self._pace, pace)
 
     def begin(self, ms: int) -> None:
-        """A recording has its own times: nothing to do."""
+        """Does nothing: a recording has its own times."""
 
     def take(self, until_ms: int, limit: int) -> list[Event]:
-        """The lines due up to `until_ms`, at most `limit`, in the file's order."""
+        """Returns the events of the lines due up to `until_ms`, at most `limit`, in the file's order."""
         events: list[Event] = []
         while self._ahead is not None and self._pace <= until_ms and len(events) < limit:
             events.append(self._ahead)

@@ -1,4 +1,4 @@
-"""What the server publishes from: a market or a recording."""
+"""A source gives the exchange its events: a market or a recording."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from upbit_exchange.wire.names import Event
 
 
 class Source(Protocol):
-    """Events in order of publication; depends on the exchange's time it is asked with, never on a clock of its own."""
+    """A source yields events in order of publication, by the exchange's time it is given, never by its own clock."""
 
     @property
     def markets(self) -> Sequence[Market]:
-        """What is listed."""
+        """Returns the markets that are listed."""
 
     @property
     def ended(self) -> bool:
         """Whether no event will come any more."""
 
     def begin(self, ms: int) -> None:
-        """Events follow from this moment (ms) on."""
+        """The source begins at this moment (ms)."""
 
     def take(self, until_ms: int, limit: int) -> list[Event]:
-        """The events due up to `until_ms`, at most `limit`."""
+        """Returns the events due up to `until_ms`, at most `limit`."""

@@ -1,4 +1,4 @@
-"""The candle channels of the WebSocket: derived from the published trades, for those who subscribed."""
+"""The candle feed derives the WebSocket's candle channels from the published trades, for those who subscribed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FRAME = (
 
 
 class CandleFeed:
-    """One look a second of exchange time: a code's candle goes out if a trade changed it, and so at its end too.
+    """The feed looks once a second of exchange time and sends a code's candle if a trade changed it, also at its end.
 
     Always the whole candle, summed up from all trades known by then; the last frame of a window is its exact sum.
     """
@@ -35,7 +35,7 @@ class CandleFeed:
         self._settled = 0
 
     def want(self, subscribed: Iterable[tuple[Channel, str]]) -> None:
-        """Compute these (channel, code) from now on and nothing else; what is no candle channel does not matter."""
+        """Computes these (channel, code) from now on and no others; channels without candles are left out."""
         self._wanted = {}
         for channel, code in subscribed:
             if channel in CANDLES:
@@ -44,12 +44,12 @@ class CandleFeed:
         self._sent = {key: candle for key, candle in self._sent.items() if key[0] in self._wanted.get(key[1], ())}
 
     def latest(self, channel: Channel, code: str, now_ms: int) -> Update | None:
-        """What the SNAPSHOT shows: the running candle, or the one before if no trade came yet."""
+        """Returns what the SNAPSHOT shows: the running candle, or the one before if no trade came yet."""
         found = candles.newest(self._history, code, candles.CHANNEL_WINDOWS[channel], now_ms + 1, 1)
         return Update(channel, code, frame(channel, code, found[0])) if found else None
 
     def published(self, events: Iterable[Event]) -> None:
-        """Take note of trades that are on the board now. One of a second that is over amends no closed candle."""
+        """Notes the trades that are on the board now. A trade of a second that is over changes no closed candle."""
         if not self._wanted:
             return
         for event in events:
@@ -58,7 +58,7 @@ class CandleFeed:
                 self._traded.setdefault(event.code, set()).add(second)
 
     def due(self, now_ms: int) -> list[Update]:
-        """The frames due at `now_ms`, by which all events up to then have been published."""
+        """Returns the frames due at `now_ms`, by which all events up to then have been published."""
         settled = (now_ms - SETTLED_AFTER_MS) // candles.SECOND_MS
         if settled <= self._settled:
             return []

@@ -1,4 +1,4 @@
-"""What one market remembers of its trades: the day since UTC midnight, the last 24 hours, the last trade."""
+"""The tape sums up one market's trades: the day since UTC midnight, the last 24 hours, the last trade."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _utc(second: int) -> tuple[str, str]:
 
 
 def utc(ms: int) -> tuple[str, str]:
-    """Date and time of day of a moment (ms): `2026-07-30`, `07:04:03`."""
+    """Returns date and time of day of a moment (ms): `2026-07-30`, `07:04:03`."""
     return _utc(ms // 1000)
 
 
 def change(price: int, base: int) -> str:
-    """RISE, EVEN or FALL against the previous close."""
+    """Returns RISE, EVEN or FALL against the previous close."""
     return "RISE" if price > base else "FALL" if price < base else "EVEN"
 
 
@@ -95,7 +95,7 @@ class Tape:
         self._volume_24h += trade.volume
 
     def roll(self, ms: int) -> None:
-        """Begin the UTC day of `ms` if it is a new one: the last price becomes the previous close, sums restart."""
+        """Begins the UTC day of `ms` if it is a new one: the last price becomes the previous close, sums restart."""
         day = ms // DAY_MS
         if day <= self.day:
             return
@@ -104,7 +104,7 @@ class Tape:
         self.value = self.ask_volume = self.bid_volume = 0
 
     def add(self, trade: Trade) -> None:
-        """Count a trade; trades come in order of `ms`."""
+        """Counts a trade; trades come in order of `ms`."""
         self.roll(trade.ms)
         if self.ask_volume + self.bid_volume == 0:
             self.opening = self.high = self.low = trade.price
@@ -118,11 +118,11 @@ class Tape:
         self.last = trade
 
     def next_id(self, ms: int) -> int:
-        """trade_ms x 10000 + counter: unique in this market only, as on the wire."""
+        """Returns trade_ms x 10000 + counter: unique in this market only, as on the wire."""
         return max(ms * 10_000, self.last.sequential_id + 1)
 
     def trade_event(self, timestamp: int, book: Book) -> Event:
-        """The last trade as a frame published at `timestamp` (ms)."""
+        """Returns the last trade as a frame published at `timestamp` (ms)."""
         last = self.last
         sid = last.sequential_id
         frame = _TRADE % (
@@ -152,7 +152,7 @@ class Tape:
             self._volume_24h -= volume
 
     def ticker_event(self, timestamp: int) -> Event:
-        """The state of the market at `timestamp` (ms) as a frame."""
+        """Returns the state of the market at `timestamp` (ms) as a frame."""
         self._expire(timestamp)
         last, close = self.last, self.close
         difference = last.price - close

@@ -1,4 +1,4 @@
-"""What was published, as REST writes it: keys in wire order, values as raw JSON text.
+"""REST writes what was published with keys in wire order and values as raw JSON text.
 
 Numbers are spelled as on Upbit's REST, which differs from its WebSocket: trades and candles with fixed 8 decimals,
 `change_price` of trades signed, order-book prices plain.

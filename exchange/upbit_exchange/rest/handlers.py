@@ -1,4 +1,4 @@
-"""The REST quotation API as pure handlers: a path and a query in, a reply out."""
+"""The handlers of the REST quotation API turn a path and a query into a reply."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _array(objects: Sequence[Mapping[str, str]]) -> bytes:
 
 
 class Rest:
-    """Answers from what was published so far; trades and candles trail by `lag`."""
+    """REST answers from what was published so far; trades and candles trail by `lag`."""
 
     def __init__(self, board: Board, markets: Sequence[Market], lag: RestLag = NO_LAG) -> None:
         self._board = board
@@ -59,16 +59,16 @@ class Rest:
             self._routes[f"/v1/candles/{kind}"] = ("candles", partial(self._candles, kind))
 
     def relist(self, markets: Sequence[Market]) -> None:
-        """These are the markets from now on."""
+        """Replaces the list of markets."""
         self._markets = {market.code: market for market in markets}
 
     def group(self, path: str) -> str | None:
-        """The rate-limit group of a path, None for an unknown path."""
+        """Returns the rate-limit group of a path, None for an unknown path."""
         route = self._routes.get(path)
         return route[0] if route else None
 
     def answer(self, path: str, given: Query, now_ms: int) -> Reply:
-        """The reply at the exchange's time `now_ms`."""
+        """Returns the reply at the exchange's time `now_ms`."""
         route = self._routes.get(path)
         if route is None:
             return Reply(404, _NO_ROUTE)
@@ -125,7 +125,7 @@ class Rest:
         return self._last("orderbook", codes, partial(answers.orderbook, count=count, level=level))
 
     def levels(self, code: str) -> list[int]:
-        """The levels (10^-8) at which the code's book can be had; none while it has no trade."""
+        """Returns the levels (10^-8) at which the code's book can be had; none while it has no trade."""
         price = self._board.history.last_price(code)
         return [] if price is None else levels.supported(code, price)
 

@@ -11,26 +11,26 @@ from websockets.http11 import Response
 
 from upbit_exchange.faults.catalogue import Refusal
 from upbit_exchange.rest.handlers import JSON, TEXT, TOO_MANY, Reply
-from upbit_exchange.wire.limits import WEBSOCKET, Verdict
+from upbit_exchange.wire.limits import WEBSOCKET, LimitResult
 
 
 def remaining(group: str, left: int) -> str:
-    """`Remaining-Req`: `min` is a constant of no meaning, `sec` what is left in this second."""
+    """Returns the value of `Remaining-Req`: `sec` = what is left in this second, `min` = a constant."""
     return f"group={group}; min={300 if group == WEBSOCKET else 600}; sec={left}"
 
 
-def refusal(verdict: Verdict, group: str) -> Response:
-    """429, or 418 which states how long the block lasts (in which words is not known; `Retry-After` is assumed)."""
-    if verdict.status == 429:
+def refusal(result: LimitResult, group: str) -> Response:
+    """Returns 429, or 418 with how long the block lasts (Upbit's words are not known; `Retry-After` is assumed)."""
+    if result.status == 429:
         return response(TOO_MANY, remaining(group, 0))
-    text = f"I'm a teapot. Too many API requests: blocked for {verdict.blocked_s} seconds."
+    text = f"I'm a teapot. Too many API requests: blocked for {result.blocked_s} seconds."
     blocked = response(Reply(418, text.encode(), content_type=TEXT), remaining(group, 0))
-    blocked.headers["Retry-After"] = str(verdict.blocked_s)
+    blocked.headers["Retry-After"] = str(result.blocked_s)
     return blocked
 
 
 def response(reply: Reply, left: str | None, zipped: bool = False) -> Response:
-    """`left` = the value of Remaining-Req, None outside of all groups; `zipped`: the client accepts gzip."""
+    """Returns the HTTP response. `left`: Remaining-Req, None outside of a group; `zipped`: the client accepts gzip."""
     body = gzip.compress(reply.body, 1, mtime=0) if zipped else reply.body
     headers = Headers()
     headers["Content-Type"] = reply.content_type
@@ -51,7 +51,7 @@ def response(reply: Reply, left: str | None, zipped: bool = False) -> Response:
 
 
 def refused(refusal: Refusal) -> Response:
-    """The answer that a fault gives, in place of the true one."""
+    """Returns the answer that a fault gives in place of the true one."""
     answer = response(Reply(refusal.status, refusal.body, content_type=TEXT), None)
     if refusal.retry_after is not None:
         answer.headers["Retry-After"] = str(refusal.retry_after)

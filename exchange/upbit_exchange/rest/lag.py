@@ -1,4 +1,4 @@
-"""REST trails the WebSocket: a market's trades appear there in batches, a few seconds late at most."""
+"""REST shows a market's trades in batches, a few seconds later than the WebSocket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RestLag(msgspec.Struct, frozen=True):
     since_ms: int = 0
 
     def visible_ms(self, code: str, now_ms: int) -> int:
-        """Trades matched before this moment (ms) can be read at `now_ms`; it never goes back."""
+        """Returns the moment (ms) before which matched trades can be read at `now_ms`; it never goes back."""
         if not self.every_ms:
             return 1 << 62
         phase = crc32(f"{self.seed}:{code}".encode()) % self.every_ms

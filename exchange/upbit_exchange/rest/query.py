@@ -1,4 +1,4 @@
-"""Parameters of REST requests: texts in, values or Upbit's errors out."""
+"""Parameters of REST requests become values, or Upbit's errors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ UNKNOWN_MARKET = (404, "Code not found")
 
 
 def required(query: Query, name: str) -> str:
-    """A parameter that must be there."""
+    """Returns a parameter that must be there; RestError where it is missing."""
     if not query.get(name):
         raise RestError(*MISSING)
     return query[name]
 
 
 def integer(query: Query, name: str, default: int, low: int, high: int) -> int:
-    """A whole number from `low` to `high`; `default` where it is missing."""
+    """Returns a whole number from `low` to `high`; `default` where it is missing."""
     text = query.get(name)
     if not text:
         return default
@@ -48,7 +48,7 @@ def integer(query: Query, name: str, default: int, low: int, high: int) -> int:
 
 
 def level(query: Query) -> int:
-    """`level` of the order books in 10^-8 (0 = not gathered)."""
+    """Returns `level` of the order books in 10^-8 (0 = not gathered)."""
     text = query.get("level") or "0"
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,8})?", text):
         raise RestError(*MISMATCH)
@@ -56,7 +56,7 @@ def level(query: Query) -> int:
 
 
 def moment(text: str) -> int:
-    """`to` of the candles in ms: ISO 8601 with `Z`, an offset or nothing (UTC); RestError otherwise."""
+    """Returns `to` of the candles in ms: ISO 8601 with `Z`, an offset or nothing (UTC); RestError otherwise."""
     # An unencoded `+09:00` arrives as a space.
     text = re.sub(r" (\d\d:\d\d)$", r"+\1", text) if "T" in text else text
     try:
@@ -68,7 +68,7 @@ def moment(text: str) -> int:
 
 
 def time_of_day(text: str) -> int:
-    """`to` of the trades: HHmmss or HH:mm:ss inside the queried day, in ms since midnight. Exclusive."""
+    """Returns `to` of the trades: HHmmss or HH:mm:ss inside the queried day, in ms since midnight. Exclusive."""
     match = re.fullmatch(r"(\d\d):?(\d\d):?(\d\d)", text)
     if not match or int(match[1]) > 23 or int(match[2]) > 59 or int(match[3]) > 59:
         raise RestError(*INVALID)

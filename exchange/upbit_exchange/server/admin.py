@@ -1,4 +1,4 @@
-"""`/_local/faults`: faults are switched on and off while the exchange runs, with any HTTP client that can GET."""
+"""`/_local/faults` answers any HTTP client that can GET: faults are switched on and off while the exchange runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "text/plain;charset=UTF-8"
 
 
 def answer(exchange: Exchange, path: str, query: Mapping[str, str], now: float) -> Reply:
-    """Follow a request; 400 with one line of text for what makes no sense. `now` in monotonic seconds."""
+    """Does what a request asks; 400 with one line of text for an invalid one. `now` in monotonic seconds."""
     try:
         return Reply(200, msgspec.json.encode(_answer(exchange, path, query, now)) + b"\n")
     except FaultError as error:
@@ -24,6 +24,7 @@ def answer(exchange: Exchange, path: str, query: Mapping[str, str], now: float) 
 
 
 def _answer(exchange: Exchange, path: str, query: Mapping[str, str], now: float) -> object:
+    # All is refused that is not understood in full: a test with a misspelt request would pass without its fault.
     if path == f"{PATH}/kinds":
         return [_kind(name) for name in KINDS]
     if path != PATH:

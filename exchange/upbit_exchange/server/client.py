@@ -1,4 +1,4 @@
-"""A client's socket, and the frames that go to it."""
+"""A client is a socket, with its subscription and the frames that go to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from upbit_exchange.wire.requests import View
 
 
 class Client(ServerConnection):
-    """One socket. It is written to without waiting; one that does not read is dropped like a broken line."""
+    """The client's socket is written to without waiting; one that does not read is dropped like a broken line."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,21 +32,21 @@ class Client(ServerConnection):
         self.connects_left = 0
 
     def data_received(self, data: bytes) -> None:
-        """Any byte from the client, a protocol ping too, keeps the socket alive."""
+        """Notes that the socket is alive: any byte from the client counts, a protocol ping too."""
         self.active_at = time.monotonic()
         if not self.deaf:
             super().data_received(data)
 
     def drop(self) -> None:
-        """End the TCP connection without a close frame (the client sees 1006)."""
+        """Ends the TCP connection without a close frame (the client sees 1006)."""
         self.transport.abort()
 
     def silence(self) -> None:
-        """Nothing more of the subscription."""
+        """The client gets no more frames of its subscription."""
         self.realtime = {}
 
     def write(self, messages: Iterable[bytes], pieces: int = 1) -> None:
-        """Send binary frames now, each in so many fragments."""
+        """Sends binary frames now, each in so many fragments."""
         if self.protocol.state is not State.OPEN or self.deaf:
             return
         for message in messages:
@@ -59,7 +59,7 @@ class Client(ServerConnection):
 
     @property
     def waiting_bytes(self) -> int:
-        """What the client has not read yet (beyond the operating system's buffers)."""
+        """Returns how many bytes the client has not read yet (beyond the operating system's buffers)."""
         return self.transport.get_write_buffer_size()
 
 
@@ -72,7 +72,7 @@ class Batch:
         self._made: dict[tuple[int, View, Format], bytes] = {}
 
     def messages(self, client: Client) -> list[bytes]:
-        """What this client subscribed to."""
+        """Returns the frames of this batch that the client subscribed to."""
         chosen = client.realtime
         return [
             self._frame(index, event, view, client.format)
@@ -91,7 +91,7 @@ class Batch:
 
 
 def encode(event: Event | Update, view: View, wanted: Format, respell: bool) -> bytes:
-    """An event's frame for one client: the view of a book, then format."""
+    """Returns an event's frame for one client: the view of a book, then format."""
     frame = event.frame
     if event.stream == "orderbook" and view != requests.WHOLE:
         frame = frames.shallow(levels.book(frame, view.level), view.depth)

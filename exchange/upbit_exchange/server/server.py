@@ -1,4 +1,4 @@
-"""The thin shell: one port for WebSocket and REST, a loop that publishes what is due, sockets that are bounded."""
+"""The server holds one port for WebSocket and REST, publishes what is due and bounds each socket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _log = logging.getLogger("upbit_exchange")
 
 
 class ExchangeServer:
-    """Sockets around an Exchange."""
+    """The server puts sockets around an Exchange."""
 
     def __init__(self, exchange: Exchange, settings: Settings) -> None:
         self._exchange = exchange
@@ -129,6 +129,8 @@ class ExchangeServer:
         if url.path == "/_local/status":
             listening = sum(1 for client in self._clients if client.realtime)
             return _response(Reply(200, msgspec.json.encode(self._exchange.status(listening))), None)
+        # A fault refuses before the limit counts, so that what it refuses uses up no quota. The handshake goes on to
+        # the WebSocket library (None) only after both.
         group = WEBSOCKET if url.path == WEBSOCKET_PATH else self._exchange.rest.group(url.path)
         left = None
         fault = faults.refused(group, now) if group else None
@@ -136,11 +138,11 @@ class ExchangeServer:
             return refused(fault)
         if group:
             address = str(connection.remote_address[0])
-            verdict = self._limit.take(address, group, int(wall_ms()), "Origin" in request.headers)
-            if verdict.status != 200:
-                return refusal(verdict, group)
-            left = remaining(group, verdict.left)
-            connection.connects_left = verdict.left
+            result = self._limit.take(address, group, int(wall_ms()), "Origin" in request.headers)
+            if result.status != 200:
+                return refusal(result, group)
+            left = remaining(group, result.left)
+            connection.connects_left = result.left
         if group == WEBSOCKET:
             return None
         self._exchange.rest.behind_ms = int(faults.setting("rest_lag", "ms", now) or 0)
@@ -182,7 +184,7 @@ class ExchangeServer:
                     client.write(messages, pieces)
                     self._bound(client)
         socket_faults.send_extras(list(self._clients), sent.extras)
-        socket_faults.strike_all(list(self._clients), faults, now)
+        socket_faults.act_on_sockets(list(self._clients), faults, now)
 
     def _bound(self, client: Client) -> None:
         if client.waiting_bytes > self._settings.client_buffer_mb * (1 << 20):
@@ -207,7 +209,7 @@ class ExchangeServer:
                     client.drop()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set or a loop fails (its error is raised: a ledger that cannot be written)."""
+        """Serves until `stop` is set or a loop fails (its error is raised: a ledger that cannot be written)."""
         async with contextlib.AsyncExitStack() as servers:
             if self._settings.admin_port is not None:
                 administer = self._listen(self._settings.admin_port, process_request=self._administer)
@@ -251,7 +253,7 @@ def _announce(server: Server, text: str) -> None:
 
 
 async def serve_until_signal(exchange: Exchange, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serves until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Frames in the four formats of the wire, made from the DEFAULT frame's bytes; numbers keep their text."""
+"""Frames of all four formats are made from the DEFAULT frame's bytes; numbers keep their text."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ _SNAPSHOT = b'"stream_type":"SNAPSHOT"'
 
 
 def fields(frame: bytes) -> dict[str, str]:
-    """The frame's fields as raw JSON text, in their order."""
+    """Returns the frame's fields as raw JSON text, in their order."""
     return {name: bytes(raw).decode() for name, raw in _fields.decode(frame).items()}
 
 
 def list_fields(frame: bytes) -> list[dict[str, str]]:
-    """The fields of each object of a LIST frame, likewise."""
+    """Returns the fields of each object of a LIST frame as raw JSON text."""
     return [{name: bytes(raw).decode() for name, raw in values.items()} for values in _list.decode(frame)]
 
 
 def text(raw: str) -> str:
-    """A raw field without its quotes, if it has some: the value of a string field."""
+    """Returns a raw field without its quotes, if it has some: the value of a string field."""
     return str(msgspec.json.decode(raw)) if raw.startswith('"') else raw
 
 
 def join(values: Mapping[str, str]) -> bytes:
-    """A JSON object of raw values."""
+    """Returns a JSON object of raw values."""
     return ("{" + ",".join(f'"{name}":{value}' for name, value in values.items()) + "}").encode()
 
 
 def snapshot(frame: bytes) -> bytes:
-    """The same DEFAULT frame as SNAPSHOT (only `stream_type` changes)."""
+    """Returns the same DEFAULT frame as SNAPSHOT (only `stream_type` changes)."""
     head, marker, tail = frame.rpartition(_REALTIME)
     return head + _SNAPSHOT + tail if marker else frame
 
 
 def units(raw: str) -> list[dict[str, str]]:
-    """The levels of a book as raw texts."""
+    """Returns the levels of a book as raw texts."""
     return list_fields(raw.encode())
 
 
 def units_text(levels: list[dict[str, str]]) -> str:
-    """The levels of a book as JSON text."""
+    """Returns the levels of a book as JSON text."""
     return "[" + ",".join(join(level).decode() for level in levels) + "]"
 
 
@@ -75,7 +75,7 @@ def _book_sizes_as_doubles(values: dict[str, str]) -> dict[str, str]:
 
 
 def simple(stream: Channel, frame: bytes, respell: bool = True) -> bytes:
-    """The SIMPLE frame of a DEFAULT one. `respell` off keeps the number text (recordings)."""
+    """Returns the SIMPLE frame of a DEFAULT one. `respell` off keeps the number text (recordings)."""
     values = fields(frame)
     if "orderbook_units" in values:
         if respell:
@@ -86,13 +86,13 @@ def simple(stream: Channel, frame: bytes, respell: bool = True) -> bytes:
 
 
 def in_format(stream: Channel, frame: bytes, wanted: Format, respell: bool = True) -> bytes:
-    """The DEFAULT frame in the format a client asked for. LIST formats wrap it in an array of one."""
+    """Returns the DEFAULT frame in the format a client asked for. LIST formats wrap it in an array of one."""
     body = simple(stream, frame, respell) if wanted in ("SIMPLE", "SIMPLE_LIST") else frame
     return b"[" + body + b"]" if wanted in ("JSON_LIST", "SIMPLE_LIST") else body
 
 
 def shallow(frame: bytes, depth: int) -> bytes:
-    """A DEFAULT book cut to `depth` levels; the totals stay the sum of the shown ones (if they are numbers)."""
+    """Returns a DEFAULT book cut to `depth` levels; the totals stay the sum of the shown ones (if they are numbers)."""
     values = fields(frame)
     levels = units(values.get("orderbook_units", "[]"))
     if len(levels) <= depth:

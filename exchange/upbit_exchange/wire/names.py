@@ -24,6 +24,10 @@ Channel = Literal[
 ]
 Format = Literal["DEFAULT", "SIMPLE", "JSON_LIST", "SIMPLE_LIST"]
 
+# A defect of the wire (docs/upbit.md#microseconds): some books carry microseconds where milliseconds belong. A time
+# above this bound is one of them: in milliseconds it would lie in the year 33658.
+MICROSECONDS_ABOVE = 10**15
+
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 CANDLES: tuple[Channel, ...] = tuple(channel for channel in CHANNELS if channel not in STREAMS)

@@ -1,4 +1,4 @@
-"""Requests of a WebSocket client: text in, subscription, command or error out. No I/O."""
+"""A WebSocket client's text becomes a subscription, a command or an error. No I/O."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """A whole request: it replaces the one before."""
+    """A subscription is a whole request: it replaces the one before."""
 
     ticket: str
     wishes: tuple[Wish, ...]
@@ -77,7 +77,7 @@ _WRONG_FORMAT = ("WRONG_FORMAT", "Format 이 맞지 않습니다.")
 
 
 def parse(message: str | bytes) -> Request:
-    """What a client's message asks for. RequestError for what the exchange answers with an error frame."""
+    """Returns what a client's message asks for. RequestError for what the exchange answers with an error frame."""
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
     if text.strip().strip('"') == "PING":
         return Ping()
@@ -152,7 +152,7 @@ def _depth(stream: str, code: str) -> tuple[str, int]:
 
 
 def listing(request: ListRequest, subscription: Subscription | None, chosen: Format) -> bytes:
-    """The answer to LIST_SUBSCRIPTIONS in the chosen format."""
+    """Returns the answer to LIST_SUBSCRIPTIONS in the chosen format."""
     wishes: Iterable[Wish] = subscription.wishes if subscription else ()
     short = chosen in ("SIMPLE", "SIMPLE_LIST")
     kind, codes, level = ("ty", "cds", "lv") if short else ("type", "codes", "level")

@@ -1,4 +1,4 @@
-"""How Upbit's servers write numbers, and exact fixed-point arithmetic without floats.
+"""Numbers are written as Upbit's servers write them, by exact fixed-point arithmetic without floats.
 
 Every price and size inside the exchange is an integer of 10^-8 (`UNIT`), every product of two of them an integer of
 10^-16. The text follows docs/upbit.md#numbers: a Java server that mixes `BigDecimal.toString` and `Double.toString`.

@@ -53,7 +53,7 @@ def test_nothing_on_changes_nothing(noted: Noted) -> None:
     assert noted.faults.alter(published, never, 0) is published
     sent = noted.faults.deliver([*published], 0)
     assert (sent.events, sent.extras) == (published, [])
-    assert noted.faults.strikes([{("trade", "KRW-BTC")}], 0) == []
+    assert noted.faults.socket_acts([{("trade", "KRW-BTC")}], 0) == []
     assert noted.faults.refused(WEBSOCKET, 0) is None
     assert noted.faults.snapshot_delay("trade", "KRW-BTC", 0) == 0
     assert noted.faults.pieces(0, 1) == 1
@@ -206,17 +206,17 @@ TRADES, BOOKS = {("trade", "KRW-BTC"): 1}, {("orderbook", "KRW-BTC"): 1}
 
 
 def struck(noted: Noted, now: float, *sockets: Any) -> list[tuple[int, str]]:
-    return [(index, order.name) for index, order in noted.faults.strikes(sockets, now)]
+    return [(index, order.name) for index, order in noted.faults.socket_acts(sockets, now)]
 
 
-def test_a_strike_hits_the_oldest_socket_concerned_once(noted: Noted) -> None:
+def test_a_socket_fault_meets_the_oldest_socket_concerned_once(noted: Noted) -> None:
     noted.on("drop", stream="trade")
     assert struck(noted, 0, BOOKS, {}) == []
     assert struck(noted, 1, BOOKS, TRADES, TRADES) == [(1, "drop")]
     assert struck(noted, 2, BOOKS, TRADES) == []
 
 
-def test_a_strike_that_names_nothing_hits_any_socket(noted: Noted) -> None:
+def test_a_socket_fault_that_names_nothing_meets_any_socket(noted: Noted) -> None:
     noted.on("reset", count=2)
     assert struck(noted, 0, {}, BOOKS, TRADES) == [(0, "reset"), (1, "reset")]
 

@@ -1,6 +1,6 @@
 """Rate limits: counts by address, group and window of wall time; who goes on is blocked."""
 
-from upbit_exchange.wire.limits import MessageLimit, RateLimit, Verdict
+from upbit_exchange.wire.limits import LimitResult, MessageLimit, RateLimit
 
 HERE, THERE = "127.0.0.1", "10.0.0.1"
 
@@ -12,7 +12,7 @@ def statuses(limit: RateLimit, group: str, wall_ms: int, times: int, origin: boo
 def test_rest_grants_10_a_second_by_group_and_address_and_5_connects() -> None:
     limit = RateLimit()
     assert [limit.take(HERE, "candles", 5_000).left for _ in range(10)] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
-    assert limit.take(HERE, "candles", 5_999) == Verdict(429)
+    assert limit.take(HERE, "candles", 5_999) == LimitResult(429)
     assert limit.take(HERE, "ticker", 5_999).left == 9
     assert limit.take(THERE, "candles", 5_999).left == 9
     assert limit.take(HERE, "candles", 6_000).left == 9
@@ -30,16 +30,16 @@ def test_a_request_with_an_origin_header_is_granted_once_in_10_seconds() -> None
 def test_who_goes_on_after_429_is_blocked_everywhere_and_longer_each_time() -> None:
     limit = RateLimit()
     assert statuses(limit, "ticker", 60_000, 31) == [200] * 10 + [429] * 20 + [418]
-    assert limit.take(HERE, "candles", 60_001) == Verdict(418, blocked_s=10)
-    assert limit.take(HERE, "websocket", 69_999) == Verdict(418, blocked_s=1)
+    assert limit.take(HERE, "candles", 60_001) == LimitResult(418, blocked_s=10)
+    assert limit.take(HERE, "websocket", 69_999) == LimitResult(418, blocked_s=1)
     assert limit.take(THERE, "ticker", 69_999).status == 200
     assert statuses(limit, "ticker", 70_000, 30) == [200] * 10 + [429] * 20
-    assert limit.take(HERE, "ticker", 70_000) == Verdict(418, blocked_s=20)
+    assert limit.take(HERE, "ticker", 70_000) == LimitResult(418, blocked_s=20)
     assert limit.take(HERE, "ticker", 90_000).status == 200
     # Refusals in another minute are counted from zero.
     assert statuses(limit, "ticker", 119_000, 30) == [200] * 10 + [429] * 20
     assert statuses(limit, "ticker", 120_000, 30) == [200] * 10 + [429] * 20
-    assert limit.take(HERE, "ticker", 120_000) == Verdict(418, blocked_s=40)
+    assert limit.take(HERE, "ticker", 120_000) == LimitResult(418, blocked_s=40)
 
 
 def test_a_block_lasts_10_minutes_at_most() -> None:
