@@ -26,12 +26,12 @@ class Door:
         return [self.python, "-m", "upbit_lake", *arguments]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One call, to its end, with what it says and its exit code."""
+        """Makes one call and waits for its end; returns its output and exit code."""
         command = self.command(*arguments)
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
 
     def ask(self, *arguments: str) -> str:
-        """What one call says on stdout. Raises PipelineError with the last line of what a failed one says."""
+        """Returns what one call prints on stdout. Raises PipelineError with the last line of a failed one."""
         done = self.run(*arguments)
         if done.returncode != 0:
             raise PipelineError(last_words(done))
@@ -39,12 +39,12 @@ class Door:
 
 
 def bare(places: Places, environment: Mapping[str, str] | None = None) -> Door:
-    """The door for what needs no more than the runner has installed."""
+    """Returns the door for what needs no more than the runner has installed."""
     return Door(sys.executable, _seen(places, environment or {}))
 
 
 def of_home(setting: Setting, environment: Mapping[str, str] | None = None) -> Door:
-    """The door for what needs Airflow's environment, where the clients of all engines are installed."""
+    """Returns the door for what needs Airflow's environment, where the clients of all engines are installed."""
     seen = {**setting.service_environment, **(environment or {})}
     return Door(str(setting.places.python("airflow")), _seen(setting.places, seen))
 

@@ -1,4 +1,4 @@
-"""The one error a user of the runner meets."""
+"""PipelineError is the one error that a user of the runner meets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ class PipelineError(Exception):
 
 
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line of what a failed command said."""
+    """Returns the last line that a failed command printed."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     return lines[-1] if lines else f"exit code {done.returncode}, nothing said"

@@ -1,4 +1,4 @@
-"""Three real brokers in a home of the bench's own, on ports of their own, gone at the end."""
+"""The bench starts three real brokers in a home and on ports of its own, and removes them at the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POLL_S = 0.2
 
 @contextmanager
 def brokers(places: Places, console: Console) -> Iterator[Setting]:
-    """Raises PipelineError when they do not start; whatever happens, the home is deleted."""
+    """Yields the bench's brokers and deletes their home at the end. Raises PipelineError when they do not start."""
     if places.home.exists():
         down(places, console, purge=True, confirmed=True)  # what a killed bench left behind
     try:
@@ -67,14 +67,14 @@ class Topics:
         self._names = names
 
     def create(self) -> None:
-        """As the contract has them: replicated three times, two must have a record before it is acknowledged."""
+        """Creates the topics as the contract has them: three replicas, two of which acknowledge a record."""
         config = {"min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime", "max.message.bytes": "9437184"}
         wanted = [NewTopic(name, PARTITIONS, 3, config=config) for name in self._names]
         for created in self._admin.create_topics(wanted).values():
             created.result()
 
     def records(self) -> int:
-        """How many records they hold that every in-sync replica has. Raises PipelineError when no broker answers."""
+        """Returns how many records all in-sync replicas hold. Raises PipelineError when no broker answers."""
         give_up_s = time.monotonic() + PATIENCE_S
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What is sent in a bench, and what its runs come to. Decisions only: no clock, no process, no file."""
+"""Loads say what a bench sends, figures what its runs come to. No clock, no process, no file."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ POLL_S = 0.1
 
 
 def measure(places: Places, subject: Subject, load: Load, sender: Sender, topics: Topics, core: int | None) -> Run:
-    """Raises PipelineError when the subject does not take the warm-up. `core`: where the subject must run."""
+    """Measures one run. Raises PipelineError when the subject does not take the warm-up. `core`: where it must run."""
     folder = places.data / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -18,7 +18,7 @@ from local.errors import PipelineError
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Asked before anything starts: a report that cannot be written after ten minutes is a pity."""
+    """Raises PipelineError when the report could not be written; called before the bench's ten minutes begin."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "results.json").touch()

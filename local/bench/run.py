@@ -48,7 +48,7 @@ class Wanted:
 
 
 def bench(places: Places, wanted: Wanted, console: Console) -> None:
-    """Raises PipelineError; whatever happens, nothing of the bench is left running."""
+    """Runs the bench and leaves no process of it running. Raises PipelineError."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = replace(places, home=places.home.with_name(f"{places.home.name}-bench"))
     report.refuse_unwritable(wanted.output)

@@ -1,4 +1,4 @@
-"""Whom the bench measures: the ingester and its peer, each started as its users start it."""
+"""The bench's subjects are the ingester and its peer, each started as its users start it."""
 
 from __future__ import annotations
 

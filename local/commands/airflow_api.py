@@ -1,4 +1,4 @@
-"""Airflow's public REST API, as far as the runner needs it: what the UI does with a click."""
+"""The runner triggers and follows DAG runs by Airflow's public REST API, as the UI does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLL_S = 1.0
 
 
 class AirflowApi:
-    """One login.
+    """A login to Airflow's API.
 
     Raises:
         PipelineError: Airflow does not answer, refuses a call or does not know a DAG in time.
@@ -73,11 +73,11 @@ class AirflowApi:
         return [str(line.get("event", "")) if isinstance(line, dict) else str(line) for line in lines]
 
     def page(self, dag: str, run_id: str) -> str:
-        """Where a person sees the run."""
+        """Returns the address of the run's page."""
         return f"{self.url}/dags/{dag}/runs/{run_id}"
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One call below /api/v2."""
+        """Makes one call below /api/v2 and returns its JSON."""
         answer = self._call(method, f"/api/v2{path}", body)
         if not answer.ok:
             raise PipelineError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:200]}")

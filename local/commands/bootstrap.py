@@ -20,7 +20,7 @@ ROWS_PATIENCE_S = 300
 
 
 def run(setting: Setting, console: Console) -> None:
-    """One run of the DAG. Raises PipelineError naming the task that failed and where its log is."""
+    """Runs the DAG once. Raises PipelineError naming the task that failed and where its log is."""
     api = AirflowApi.of(setting)
     run_id = api.trigger(DAG)
     console.print(f"{DAG} triggered: {api.page(DAG, run_id)}")
@@ -53,7 +53,7 @@ def wait_for_rows(setting: Setting) -> None:
 
 
 def _fed_tables(setting: Setting) -> dict[str, str]:
-    """The topic that feeds each table, of the streams that the ingester is set to receive."""
+    """Returns the topic that feeds each table, of the streams that the ingester is set to receive."""
     names = {name.strip() for name in setting.ingester.get("UPBIT_STREAMS", "").split(",") if name.strip()}
     streams = [stream for stream in read_streams(setting.contract) if not names or stream.name in names]
     topics = {stream.name: stream.topic for stream in streams}

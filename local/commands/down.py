@@ -1,4 +1,4 @@
-"""`./pipeline down`: the reverse of `up`; leaves no process, and with --purge no data."""
+"""`./pipeline down` ends every process of the home, and with --purge deletes its data."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def down(places: Places, console: Console, *, purge: bool = False, confirmed: bo
                 supervisor.shutdown()
             except OSError:
                 console.print("  supervisord went away meanwhile: what it left is ended")
+        # The second look decides: what is there now did not end, or was started while the first were ending.
         orphans.end(orphans.find(places))
         left = orphans.find(places)
         if left:

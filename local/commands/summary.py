@@ -1,4 +1,4 @@
-"""What `up` prints at its end: candles, counts, addresses with credentials, what to try next."""
+"""The summary is what `up` prints at its end: candles, counts, addresses with credentials, what to try next."""
 
 from __future__ import annotations
 

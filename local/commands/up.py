@@ -1,4 +1,4 @@
-"""`./pipeline up`: installs, starts, bootstraps by Airflow, waits for rows and says what there is."""
+"""`./pipeline up` installs, starts, bootstraps by Airflow, waits for rows and prints the summary."""
 
 from __future__ import annotations
 

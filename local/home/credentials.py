@@ -1,4 +1,4 @@
-"""Secrets of a home: made once, kept in a file that only its owner reads."""
+"""A home's secrets are made once and stored in a file that only its owner reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MADE_WHEN_MISSING = frozenset(
 
 @dataclass(frozen=True)
 class Credentials:
-    """All generated; there is no default password anywhere."""
+    """The home's secrets. All are generated: there is no default password."""
 
     airflow_password: str
     airflow_fernet_key: str
@@ -47,7 +47,7 @@ class Credentials:
 
 
 def generate() -> Credentials:
-    """New ones, of this machine's own randomness."""
+    """Returns new secrets from this machine's own randomness."""
 
     def token() -> str:
         return secrets.token_hex(16)
@@ -88,8 +88,10 @@ def load_or_create(places: Places) -> Credentials:
 
 
 def parse(path: Path, text: str) -> Credentials:
-    """The secrets in `text`, and fresh ones where older homes have none. Raises PipelineError naming `path` and what is
-    wrong.
+    """Returns the secrets in `text`, and new ones where older homes have none.
+
+    Raises:
+        PipelineError: naming `path` and what is wrong.
     """
     cure = "restore it from a backup, or `./pipeline down --purge`"
     try:

@@ -1,5 +1,6 @@
-"""What the runner and the parts see of the user's environment: little, so that no setting of another program is
-taken for one of ours. Standard library only.
+"""The runner and the parts see little of the user's environment.
+
+So no setting of another program is taken for one of ours. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ LOCAL = "127.0.0.1,localhost"
 
 
 def for_the_runner(environment: Mapping[str, str], repository: Path) -> dict[str, str]:
-    """The user's environment without another Python's settings."""
+    """Returns the user's environment without another Python's settings."""
     kept = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
     kept.pop("VIRTUAL_ENV", None)
     return {**kept, **_no_proxy(environment), "PYTHONPATH": str(repository), "PYTHONSAFEPATH": "1"}
 
 
 def for_parts(environment: Mapping[str, str]) -> dict[str, str]:
-    """What every supervised process starts from; its own settings stand in its launch script."""
+    """Returns what every supervised process starts from; its own settings stand in its launch script."""
     kept = {name: value for name, value in environment.items() if name in KEPT}
     # A path with Korean letters is unreadable for Java under the C locale.
     return {**kept, **_no_proxy(environment), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}

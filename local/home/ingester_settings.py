@@ -1,4 +1,4 @@
-"""What a user tells the ingester (UPBIT_*, INGESTER_*), kept by the home, so that a plain `up` changes none."""
+"""The home remembers the user's ingester settings (UPBIT_*, INGESTER_*), so that a plain `up` changes none."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ OURS = frozenset(
 
 
 def of_home(places: Places, environment: Mapping[str, str]) -> dict[str, str]:
-    """What was kept, with today's on top; an empty value takes one back. The ingester refuses unknown names."""
+    """Returns what is remembered, today's over it; an empty value forgets one. The ingester refuses unknown names."""
     try:
-        kept = dict(json.loads(places.ingester_file.read_text()))
+        remembered = dict(json.loads(places.ingester_file.read_text()))
     except FileNotFoundError:
-        kept = {}
+        remembered = {}
     except (OSError, ValueError, TypeError):
         raise PipelineError(
             f"{places.ingester_file} cannot be read: remove it and give UPBIT_* and INGESTER_* again"
         ) from None
     given = {name: text for name, text in environment.items() if name.startswith(PREFIXES) and name not in OURS}
-    return {name: text for name, text in {**kept, **given}.items() if text}
+    return {name: text for name, text in {**remembered, **given}.items() if text}
 
 
 def record(places: Places, settings: Mapping[str, str]) -> None:
-    """Keeps them for the commands to come."""
+    """Remembers the settings for later commands."""
     json_file.write(places.ingester_file, settings)

@@ -1,4 +1,4 @@
-"""How the home keeps what must survive: a JSON file, whole or not there."""
+"""A home's JSON file is either whole or not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything lies: the checkout, the installed parts (shared by homes) and one home (data, logs, secrets)."""
+"""Places are the folders of a run: the checkout, the installed parts (shared by homes) and one home."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Places:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Places:
-        """Raises PipelineError when a path holds what the engines' own files cannot."""
+        """Returns the environment's folders. Raises PipelineError for a path that the engines' files cannot hold."""
         base = REPOSITORY / ".pipeline"
         found = {}
         for name, default in (("PIPELINE_PARTS", base / "parts"), ("PIPELINE_HOME", base / "home")):

@@ -1,4 +1,4 @@
-"""Every port the pipeline listens on, all on 127.0.0.1, each movable by the environment."""
+"""The pipeline's ports are all on 127.0.0.1, and each can be moved by the environment."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Ports:
 
     @classmethod
     def choose(cls, environment: Mapping[str, str], recorded: Mapping[str, int] | None = None) -> Ports:
-        """PIPELINE_PORT_<NAME>, else PIPELINE_PORT_OFFSET, else what the home recorded, else the defaults.
+        """Takes PIPELINE_PORT_<NAME>, else PIPELINE_PORT_OFFSET, else what the home recorded, else the defaults.
 
         Raises:
-            PipelineError: a number is no port, or two parts have the same.
+            PipelineError: a number is not a port, or two parts have the same.
         """
         _refuse_unknown(environment)
         base: Mapping[str, int] = {**DEFAULTS, **(recorded or {})}
@@ -78,7 +78,7 @@ class Ports:
 
     @classmethod
     def of_home(cls, places: Places, environment: Mapping[str, str] = os.environ) -> Ports:
-        """The home's ports: every command finds what was given to `up`, without another word."""
+        """Returns the home's ports, so that every command finds what was given to `up`."""
         try:
             recorded = json.loads(places.ports_file.read_text())
             known = {name: int(number) for name, number in recorded.items() if name in DEFAULTS}
@@ -89,7 +89,7 @@ class Ports:
         return cls.choose(environment, known)
 
     def record(self, places: Places) -> None:
-        """Keeps the ports for the commands to come."""
+        """Records the ports for later commands."""
         json_file.write(places.ports_file, self.numbers)
 
     def url(self, name: str) -> str:

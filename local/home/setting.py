@@ -1,4 +1,4 @@
-"""Everything a part's configuration is rendered from."""
+"""A setting holds everything that a part's configuration is rendered from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ BROKER = "broker"
 
 @dataclass(frozen=True)
 class Setting:
-    """
+    """A home's setting: its places, ports, secrets and source, and the Java that the engines run on.
+
     Attributes:
         ingester: UPBIT_* and INGESTER_* settings that the user gave, see `local.home.ingester_settings`.
     """
@@ -50,7 +51,7 @@ class Setting:
         }
 
     def kafka_environment(self, principal: str) -> dict[str, str]:
-        """How `principal` reaches Kafka, by the names that every one of its clients reads."""
+        """Returns how `principal` reaches Kafka, by the names that every one of its clients reads."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.ports.kafka_bootstrap,
             "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -61,7 +62,7 @@ class Setting:
         }
 
     def kafka_client(self, principal: str = BROKER) -> dict[str, str]:
-        """The same in librdkafka's names."""
+        """Returns how `principal` reaches Kafka, by librdkafka's names."""
         login = self.kafka_environment(principal)
         return {
             "bootstrap.servers": login["KAFKA_BOOTSTRAP_SERVERS"],
@@ -76,7 +77,7 @@ class Setting:
 
     @property
     def service_environment(self) -> dict[str, str]:
-        """Endpoints and secrets of the control plane, by the names that every reader of the contract uses."""
+        """Returns endpoints and secrets of the control plane, by the names that every reader of the contract uses."""
         return {
             "PIPELINE_CONTRACT": str(self.contract),
             **self.kafka_environment("airflow"),

@@ -1,4 +1,4 @@
-"""Where a home's data comes from. Fixed by the first `up`: two sources are never mixed in one lake."""
+"""A home's source is where its data comes from. The first `up` fixes it: two sources are never mixed in one lake."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ MARKET: dict[str, tuple[type[int] | type[float], float, float]] = {
 
 @dataclass(frozen=True)
 class Source:
-    """
+    """The source of a home's data.
+
     Attributes:
         kind: "live", "exchange" (the local market) or "file" (a recording played by the local exchange).
         path, sha256: the recording, for "file".
@@ -55,7 +56,7 @@ class Source:
 
 
 def load(places: Places) -> Source | None:
-    """The home's recorded source, None before the first `up`."""
+    """Returns the home's recorded source, None before the first `up`."""
     if not os.path.lexists(places.source_file):
         return None
     try:

@@ -54,7 +54,7 @@ def parts(setting: Setting) -> list[Part]:
 
 
 def environment(setting: Setting) -> dict[str, str]:
-    """What every Airflow process, and so every task, sees."""
+    """Returns the environment of every Airflow process, and so of every task."""
     places, ports, credentials = setting.places, setting.ports, setting.credentials
     api = ports.url("airflow")
     kafka = {"conn_type": "kafka", "extra": setting.kafka_client("airflow")}

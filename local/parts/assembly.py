@@ -23,7 +23,7 @@ GROUPS = {
 
 
 def setting(places: Places, source: Source, environment: Mapping[str, str] = os.environ) -> Setting:
-    """The home's setting; `environment` may move ports and name a Java. Raises PipelineError."""
+    """Returns the home's setting; `environment` may move ports and name a Java. Raises PipelineError."""
     return Setting(
         places,
         Ports.of_home(places, environment),
@@ -35,7 +35,7 @@ def setting(places: Places, source: Source, environment: Mapping[str, str] = os.
 
 
 def parts(of: Setting) -> dict[str, Part]:
-    """Every part by name, in the order in which a person would list them."""
+    """Returns every part by name, in the order in which a person would list them."""
     built = [
         *kafka.parts(of),
         s3.part(of),

@@ -1,4 +1,4 @@
-"""The local exchange, when this home's source is not the live one."""
+"""The local exchange runs when this home's source is not the live one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def part(setting: Setting) -> Part:
 
 
 def exchange_status(setting: Setting) -> dict[str, Any]:
-    """The local exchange's clock and counters, {} for the live one or when it does not answer."""
+    """Returns the local exchange's clock and counters, {} for the live one or when it does not answer."""
     if not setting.source.is_local:
         return {}
     return get_json(f"{setting.ports.url('exchange')}/_local/status") or {}

@@ -1,4 +1,4 @@
-"""The ingester. Nothing but the URL tells it which exchange it reads."""
+"""The ingester reads the live or the local exchange: only its URLs differ."""
 
 from __future__ import annotations
 

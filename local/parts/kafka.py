@@ -60,7 +60,7 @@ def all_brokers_answer(setting: Setting) -> bool:
 
 
 def end_offsets(setting: Setting, topic: str) -> dict[int, int]:
-    """The end offset of each partition, {} for a topic that is not there."""
+    """Returns the end offset of each partition, {} for a topic that is not there."""
     consumer = Consumer({**setting.kafka_client(), "group.id": "status", "log_level": 0})
     try:
         known = consumer.list_topics(topic, timeout=3).topics[topic]
@@ -72,7 +72,7 @@ def end_offsets(setting: Setting, topic: str) -> dict[int, int]:
 
 
 def grant_access(setting: Setting) -> None:
-    """Users and access rights as the contract's [access] says; what was different is printed.
+    """Creates the users and access rights of the contract's [access] and prints what differed.
 
     Raises:
         PipelineError: Kafka refuses; in the control plane's words.

@@ -1,4 +1,4 @@
-"""What the runner knows of one supervised process."""
+"""A part is one supervised process, with all that the runner knows of it."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def part(setting: Setting) -> Part:
 
 
 def data_folder(places: Places) -> Path:
-    """Where the databases lie; once they are somewhere, they stay there, whatever becomes of the folders above."""
+    """Returns where the databases lie: once made they stay there, even if the rights of the folders above change."""
     inside, outside = places.data / "postgres", _outside(places) / "postgres"
     if not _is_root() or inside.exists():
         return inside
@@ -60,7 +60,7 @@ def data_folder(places: Places) -> Path:
 
 
 def binaries_folder(places: Places) -> Path:
-    """Where the server's programs are; a copy when the unprivileged account cannot reach the installed ones."""
+    """Returns where the server's programs are; a copy when the unprivileged account cannot reach the installed ones."""
     return (
         (_copied(places) if _is_root() and not _reachable(places.parts) else _installed(places)) / "pginstall" / "bin"
     )

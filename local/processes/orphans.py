@@ -1,4 +1,4 @@
-"""Processes of this home that no supervisor watches any more: what a crashed run leaves behind."""
+"""Orphans are processes of this home that no supervisor watches any more: a crashed run leaves them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.processes.supervisor import MARK
 
 
 def find(places: Places) -> list[psutil.Process]:
-    """Every process of this home, but this one and those that it runs in.
+    """Returns every process of this home, but this one and those that it runs in.
 
     A process is the home's when it carries the home's mark in its environment, or (a process that renames itself,
     as Airflow's and PostgreSQL's do, overwrites its environment) when it is of the supervisor's session and works
@@ -34,7 +34,7 @@ def find(places: Places) -> list[psutil.Process]:
 
 
 def end(processes: list[psutil.Process], patience_s: float = 30) -> None:
-    """SIGTERM, wait, SIGKILL."""
+    """Ends processes: SIGTERM, then SIGKILL after `patience_s`."""
     for process in processes:
         _signal(process, psutil.Process.terminate)
     _, alive = psutil.wait_procs(processes, timeout=patience_s)

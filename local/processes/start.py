@@ -31,7 +31,7 @@ class Supervision(Protocol):
 
 
 class Starter:
-    """Brings parts up.
+    """The starter brings parts up.
 
     Args:
         supervisor: a running supervisor that knows all parts.
@@ -100,7 +100,7 @@ class Starter:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something, for a one-line error."""
+    """Returns the last telling line of a log, for a one-line error."""
     try:
         lines = log.read_text(errors="replace").splitlines()[-50:]
     except OSError:

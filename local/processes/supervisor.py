@@ -1,4 +1,7 @@
-"""Talks to supervisord, which keeps every part alive. Its socket and configuration lie in the home."""
+"""The supervisor is the runner's side of supervisord, which keeps every part alive.
+
+Its socket and configuration lie in the home.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,7 @@ class Supervisor:
         return [name for name in changed if name in running]
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """supervisord's own record (statename, pid, start, exitstatus, …) by part name."""
+        """Returns supervisord's own record (statename, pid, start, exitstatus, …) by part name."""
         return {info["name"]: info for info in cast(list[dict[str, Any]], self._call("getAllProcessInfo"))}
 
     def start_part(self, name: str) -> None:
@@ -178,7 +181,7 @@ class Supervisor:
 
 
 def launch_script(part: Part) -> str:
-    """A shell script that sets the environment and becomes the process; also good for starting it by hand."""
+    """Returns a shell script that sets the environment and becomes the process; also good for starting it by hand."""
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(part.environment.items())]
     return "\n".join(
         ["#!/bin/bash", f"# {part.name}: written by ./pipeline up", *exports, f"exec {shlex.join(part.command)}", ""]
