@@ -36,8 +36,10 @@ NEW = {f"sql/tables/{TABLE}.sql", f"sql/sources/kafka_{TABLE}.sql", f"sql/jobs/{
 # The tests that hold the parts of a stream to each other: contract, tables, sources, jobs, gate.
 HELD_TOGETHER = (
     *("tests/unit/upbit_lake/contract", "tests/unit/upbit_lake/jobs", "tests/unit/upbit_lake/reconcile"),
+    *("tests/unit/upbit_lake/supervise", "tests/unit/upbit_lake/overview", "tests/unit/exchange/journal"),
     *("tests/unit/ingester/gate/test_gate.py", "tests/unit/ingester/test_contract.py"),
     *("tests/unit/ingester/test_settings.py", "tests/unit/test_readers_of_the_contract.py"),
+    *("tests/unit/local/commands", "tests/unit/local/parts"),
 )
 
 # Ten codes; an exchange second of 12 events, thirty of them in a second of ours until the present is reached.

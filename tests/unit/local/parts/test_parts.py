@@ -19,6 +19,7 @@ from local.home.setting import Setting
 from local.home.source import Source
 from local.parts import assembly, exchange, flink, ingester, kafka, postgres
 from local.software import java
+from upbit_lake.contract.reader import load_contract
 
 
 def _properties(setting: Setting, node: int) -> dict[str, str]:
@@ -48,7 +49,8 @@ def test_each_streaming_job_has_its_slots_and_batch_work_has_one(parallelism: in
 
 def test_a_task_manager_starts_with_the_slots_that_the_contract_wants(setting: Setting) -> None:
     (one,) = (part for part in flink.parts(setting) if part.name == flink.TASK_MANAGERS[0])
-    assert "-Dtaskmanager.numberOfTaskSlots=2" in one.command
+    slots = flink.slots_of_task_managers(sum(job.parallelism for job in load_contract().jobs.values()))
+    assert f"-Dtaskmanager.numberOfTaskSlots={slots[one.name]}" in one.command
 
 
 def test_flinks_template_leaves_no_hole(setting: Setting) -> None:

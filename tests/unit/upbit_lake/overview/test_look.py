@@ -34,7 +34,8 @@ from upbit_lake.supervise.memory import JobMemory, JobsMemory
 
 NOW = 1_800_000_000.0
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAMES = ("ticker", "trade", "orderbook")
+STREAMS = load_contract().streams
+JOBS = tuple(load_contract().jobs)
 CLUSTER = Cluster(2, 4, 1)
 
 
@@ -47,7 +48,7 @@ def completed(age_s: float) -> CheckpointStatus:
 
 
 def flink(*jobs: JobSummary, age_s: float = 5.0, restarts: int = 0) -> FlinkAnswer:
-    found = jobs or tuple(live(name) for name in NAMES)
+    found = jobs or tuple(live(name) for name in JOBS)
     return FlinkAnswer(CLUSTER, found, {job.jid: (completed(age_s), restarts) for job in found if not job.final})
 
 
@@ -70,13 +71,13 @@ def remembered(**more: Any) -> PostgresAnswer:
 
 def all_well(**more: Any) -> Answers:
     offsets = {0: PartitionOffsets(0, 50, 40, 1), 1: PartitionOffsets(7, 9, None, 1), 2: PartitionOffsets(9, 9, 3, 1)}
-    topics = {f"upbit-{name}": TopicOffsets(f"upbit-{name}", "id", offsets) for name in NAMES}
+    topics = {stream.topic: TopicOffsets(stream.topic, "id", offsets) for stream in STREAMS.values()}
     fresh = StreamFreshness(int((NOW - 3) * 1000), datetime.fromtimestamp(NOW - 9, UTC), 77)
     seen = ObservedIngester(ProcessState(True, "RUNNING", 100.0), True, counters=Counters(received={"trade": 9.0}))
     answers = {
         "kafka": Answer(ClusterOffsets(3, topics), at=NOW),
         "flink": Answer(flink(), at=NOW),
-        "lake": Answer(dict.fromkeys(NAMES, fresh), at=NOW),
+        "lake": Answer(dict.fromkeys(STREAMS, fresh), at=NOW),
         "postgres": Answer(remembered(), at=NOW),
         "ingester": Answer(seen, at=NOW),
     }
@@ -98,7 +99,7 @@ def contract() -> Contract:
 def test_all_well(contract: Contract) -> None:
     seen = look(contract, all_well())
     assert seen.healthy
-    assert [(job.job, job.condition) for job in seen.jobs] == [(f"upbit {name}", "healthy") for name in NAMES]
+    assert [(job.job, job.condition) for job in seen.jobs] == [(f"upbit {name}", "healthy") for name in JOBS]
     assert seen.jobs[0].tasks_running == "6/6"
     assert seen.jobs[0].last_checkpoint_age_s == 5.0
     stream = next(stream for stream in seen.streams if stream.stream == "trade")
@@ -133,7 +134,7 @@ def test_an_engine_that_is_away_is_named_and_the_others_are_shown(contract: Cont
 )
 def test_a_job_is_what_supervision_says_of_it(contract: Contract, seen: FlinkAnswer) -> None:
     """The same answers of the JobManager, the same memory: the same word and the same sentence."""
-    memory = JobsMemory(answering_since=NOW - 300, jobs={name: JobMemory(jid=f"id-{name}") for name in NAMES})
+    memory = JobsMemory(answering_since=NOW - 300, jobs={name: JobMemory(jid=f"id-{name}") for name in JOBS})
     judged = judge_all(seen, contract, JobsMemory.from_json(memory.to_json()), NOW)
     shown = job_looks(contract, Answer(seen, at=NOW), memory.to_json())
     assert [(job.condition, job.reason) for job in shown if job.condition] == [
@@ -167,7 +168,7 @@ def test_slow_engines_do_not_age_what_a_quick_one_said(contract: Contract) -> No
 
 def test_other_jobs_are_shown_and_not_judged(contract: Contract) -> None:
     batch = JobSummary("b", "exact candles", "CREATED", 0, 0, 4)
-    seen = look(contract, all_well(flink=Answer(flink(*(live(name) for name in NAMES), batch), at=NOW)))
+    seen = look(contract, all_well(flink=Answer(flink(*(live(name) for name in JOBS), batch), at=NOW)))
     assert seen.healthy
     assert [job.job for job in seen.jobs if job.condition is None] == ["exact candles"]
 
@@ -244,7 +245,7 @@ def text_of(seen: Look) -> str:
 def test_the_text_begins_with_what_is_wrong(contract: Contract) -> None:
     assert text_of(look(contract, all_well())).startswith("healthy at 2027-01-15T08:00:01+00:00\n")
     seen = look(contract, all_well(kafka=away(), flink=Answer(flink(age_s=121), at=NOW)))
+    wrong = ", ".join(f"job upbit {name} is unhealthy" for name in JOBS)
     assert text_of(seen).splitlines()[0] == (
-        "not healthy at 2027-01-15T08:00:01+00:00: kafka does not answer, job upbit ticker is unhealthy, "
-        "job upbit trade is unhealthy, job upbit orderbook is unhealthy"
+        f"not healthy at 2027-01-15T08:00:01+00:00: kafka does not answer, {wrong}"
     )
