@@ -12,7 +12,6 @@ from local.home.setting import BROKER, Setting
 
 INGESTER, CRYPTOFEED = "ingester", "cryptofeed"
 PROBES = Path(__file__).resolve().parent / "probes"
-PEER_LOCK = Path(__file__).resolve().parent / "cryptofeed" / "requirements.lock"
 
 
 @dataclass(frozen=True)

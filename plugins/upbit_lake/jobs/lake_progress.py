@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # The reader's whole answer. A job is down meanwhile: longer than this Flink's query takes no more.
 READER_S = 30.0
+# A batch job without a slot fails by itself after 5 minutes (`slot.request.timeout`).
 FLINK_S = 300.0
 
 

@@ -13,7 +13,9 @@ from upbit_lake.engines.kafka.records import KafkaRecord
 from upbit_lake.hours.hour import event_ms
 from upbit_lake.jobs.lake_progress import LakeProgress
 
+# A line of the log that still can be read; of more hours the first and the last are named.
 MAX_NAMED = 24
+# With the exchange connected the first record of a topic comes within a second or two; a quiet one is not waited for.
 FIRST_RECORD_S = 20.0
 POLL_S = 0.5
 

@@ -23,7 +23,9 @@ from upbit_lake.state.job_runs import JobRun
 log = logging.getLogger(__name__)
 
 RECOVERY_PATH = "execution.state-recovery.path"
+# A job runs some seconds after its submission; one whose checkpoint lies on a store that is slow needs longer.
 START_TIMEOUT_S = 90.0
+# A TaskManager that was killed is noticed after 11 to 15 s, and 18 s after its start its slots are taken again.
 SLOT_TIMEOUT_S = 60.0
 POLL_S = 0.3
 

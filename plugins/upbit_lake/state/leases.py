@@ -6,15 +6,14 @@ that no job is submitted twice. A lease ends by itself: a holder that died block
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
+from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.postgres import Database, Row
 
 STREAMING_JOBS = "streaming_jobs"
 INGESTER = "ingester"
 # Longer than any task that holds a lease may run (its execution_timeout), so that none works without it.
 LEASE_S = 660.0
+POLL_S = 0.5
 
 
 class LeaseHeldError(RuntimeError):
@@ -40,18 +39,20 @@ def acquire_within(
     owner: str,
     seconds: float,
     wait_s: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = SYSTEM,
 ) -> None:
     """Like `acquire`, but waits up to `wait_s` for the holder to finish."""
-    deadline = clock() + wait_s
-    while True:
+
+    def refusal() -> LeaseHeldError | None:
         try:
-            return acquire(db, name, owner, seconds)
-        except LeaseHeldError:
-            if clock() > deadline:
-                raise
-            sleep(0.5)
+            acquire(db, name, owner, seconds)
+        except LeaseHeldError as error:
+            return error
+        return None
+
+    refused = wait_until(refusal, lambda error: error is None, wait_s, POLL_S, clock)
+    if refused is not None:
+        raise refused
 
 
 def release(db: Database, name: str, owner: str) -> None:

@@ -18,6 +18,7 @@ START_GRACE_S = 30.0
 # All streams at once. One alone may be quiet for long: a few codes (`UPBIT_CODES`) have few trades.
 SILENCE_ALARM_S = 120.0
 STREAM_SILENCE_ALARM_S = 1800.0
+# Kafka replaces a leader within some 10 s; what waits for longer waits for a person.
 UNDELIVERED_ALARM_S = 120.0
 
 

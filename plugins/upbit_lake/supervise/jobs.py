@@ -38,6 +38,7 @@ JOBS = "streaming jobs"
 # How long one run watches what is not healthy yet: long enough for a new JobManager's LOST_AFTER_S to pass in it.
 WATCH_S = 75.0
 POLL_S = 3.0
+# A JobManager that was killed answers after 7 s and knows its jobs after 34 s; its supervisor may need several starts.
 CLUSTER_ALARM_S = 180.0
 
 

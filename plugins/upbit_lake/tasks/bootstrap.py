@@ -20,6 +20,7 @@ from upbit_lake.tasks.connections import contract_and_settings, open_engines
 from upbit_lake.tasks.leases import give_leases_back, hold_leases
 from upbit_lake.tasks.log import conclude, conclude_outcomes
 
+# Flink needs 10 s to its slots and gateway, Kafka 8 s to a quorum; a machine that starts all at once needs longer.
 SERVICES_WITHIN_S = 120
 
 

@@ -20,8 +20,10 @@ from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.flink.reason import reason_of
 
 API = "v2"
+# DDL is done at the first look; a query takes seconds to minutes.
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
+# To open a session or to submit a job the gateway compiles and talks to the cluster before it answers.
 HTTP_TIMEOUT_S = 30.0
 # DDL takes a second; what reads tables says how long it may.
 STATEMENT_S = 120.0

@@ -12,10 +12,12 @@ import requests
 from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.flink.reason import reason_of
 
+# Answers come within milliseconds; a JobManager that recovers its jobs keeps a question waiting.
 HTTP_TIMEOUT_S = 20.0
 POLL_S = 0.2
 # More than `task.cancellation.timeout` in flink/config.yaml, after which a TaskManager with a stuck task ends itself.
 CANCEL_TIMEOUT_S = 120.0
+# A job that is restarted takes a cancellation some seconds later.
 CANCEL_AGAIN_S = 10.0
 # The state of a stream is some megabytes and stops in 0.6 s; the rest is for a store that is slow.
 SAVEPOINT_TIMEOUT_S = 120.0
@@ -68,9 +70,8 @@ class JobSummary:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A completed checkpoint: id, S3 path, time of completion (epoch ms)."""
+    """A completed checkpoint: S3 path, time of completion (epoch ms)."""
 
-    checkpoint_id: int
     path: str
     completed_ms: int
 
@@ -224,9 +225,7 @@ def checkpoint_status(data: Mapping[str, Any]) -> CheckpointStatus:
     """A CheckpointStatus from `/jobs/:id/checkpoints`; a savepoint counts as completed too when it is the newest."""
     newest = data["latest"].get("completed")
     restored = data["latest"].get("restored") or {}
-    latest = (
-        Checkpoint(newest["id"], newest.get("external_path") or "", newest["latest_ack_timestamp"]) if newest else None
-    )
+    latest = Checkpoint(newest.get("external_path") or "", newest["latest_ack_timestamp"]) if newest else None
     return CheckpointStatus(
         data["counts"]["completed"], data["counts"]["failed"], latest, restored.get("external_path")
     )

@@ -12,6 +12,7 @@ from upbit_lake.engines.ingester.control import ControlError, ProcessState
 
 # The oldest version of the engine's interface that knows all we ask: every engine since 2019 speaks it.
 VERSION = "v1.40"
+# `inspect` is answered from memory; an engine that starts containers may be slow.
 ASK_TIMEOUT_S = 10.0
 # Longer than the ingester takes to drain (ingester/README.md), so that the engine kills only what is stuck.
 STOP_S = 30

@@ -14,7 +14,9 @@ from upbit_lake.engines.ingester.counters import Counters, parse_counters
 
 log = logging.getLogger(__name__)
 
+# The endpoints answer from memory; one that needs longer is stuck.
 PROBE_TIMEOUT_S = 5.0
+# The 10 s of supervisord and a start of the ingester, with some to spare.
 LIVE_TIMEOUT_S = 60.0
 POLL_S = 0.3
 

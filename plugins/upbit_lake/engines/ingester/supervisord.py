@@ -10,6 +10,7 @@ from typing import Any
 from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 from upbit_lake.engines.ingester.control import ControlError, ProcessState
 
+# supervisord calls a process RUNNING once it has lived for `startsecs`, 10 s in local/processes/supervisor.py.
 START_TIMEOUT_S = 30.0
 POLL_S = 0.2
 # supervisord's fault codes: nothing is wrong when the process is already where it should be.

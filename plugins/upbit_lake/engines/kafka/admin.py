@@ -34,6 +34,7 @@ from upbit_lake.engines.clock import SYSTEM, Clock, wait_until
 ADMIN_TIMEOUT_S = 30.0
 # The broker keeps a request until its timeout; its refusal needs a moment to come back.
 ANSWER_S = ADMIN_TIMEOUT_S + 5.0
+# Brokers learn of a new topic within a second, or after the next controller was elected.
 LEADERS_S = 30.0
 POLL_S = 0.2
 ITERATIONS = 4096  # Kafka's least: these passwords are 128 random bits, there is nothing to guess

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from upbit_lake.contract.settings import S3Access
 
+# Beside the other processes of a task; a window of the audit sorts two columns of 4 M rows in it.
 MEMORY_BYTES = 1 << 30
 READING = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "VALUES"}
 # A literal, a quoted name, a comment: none of them can hold a keyword.

@@ -44,7 +44,7 @@ def live(name: str, **more: Any) -> JobSummary:
 
 
 def completed(age_s: float) -> CheckpointStatus:
-    return CheckpointStatus(3, 0, Checkpoint(3, "s3://x", int((NOW - age_s) * 1000)), None)
+    return CheckpointStatus(3, 0, Checkpoint("s3://x", int((NOW - age_s) * 1000)), None)
 
 
 def flink(*jobs: JobSummary, age_s: float = 5.0, restarts: int = 0) -> FlinkAnswer:

@@ -16,7 +16,7 @@ JOB = JobSummary("a" * 32, "upbit trade", "RUNNING", int((NOW - 3000) * 1000), 6
 
 
 def checkpoints(age_s: float) -> CheckpointStatus:
-    return CheckpointStatus(10, 0, Checkpoint(10, "s3://flink/x/chk-10", int((NOW - age_s) * 1000)), None)
+    return CheckpointStatus(10, 0, Checkpoint("s3://flink/x/chk-10", int((NOW - age_s) * 1000)), None)
 
 
 def seen(*jobs: JobSummary, age_s: float = 5, healthy_s: float = 1000, cluster: Cluster = CLUSTER) -> ObservedJob:
