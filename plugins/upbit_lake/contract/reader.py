@@ -61,30 +61,24 @@ def parse_contract(data: Mapping[str, Any], root: Path = CONTRACT_FILE.parent) -
 
 
 def _with_first(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`data`, in which the first streams and their derived table have every key."""
-    tables, streams = _keys(data, "tables"), _keys(data, "streams")
-    derived = {name: first for name, first in FIRST_DERIVED.items() if name in tables and first["from"] in streams}
-    filled = {**data, "derived": data.get("derived", derived)}
+    """`data` with what the first contracts did not say of their streams."""
+    computed = {
+        name: item
+        for name, item in FIRST_DERIVED.items()
+        if name in data.get("tables", ()) and item["from"] in data.get("streams", ())
+    }
+    filled = {**data, "derived": data.get("derived", computed)}
     for section, first in (("streams", FIRST_STREAMS), ("derived", FIRST_DERIVED)):
-        if filled.get(section):
-            filled[section] = _overlaid(filled[section], first)
-        else:
-            filled.pop(section, None)
+        if isinstance(filled.get(section), Mapping):
+            filled[section] = {name: _filled(item, first.get(name, {})) for name, item in filled[section].items()}
+    if filled["derived"] == {}:
+        del filled["derived"]
     return filled
 
 
-def _keys(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-    found = data.get(section)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _overlaid(section: Any, first: Mapping[str, Mapping[str, Any]]) -> Any:
-    """`section` with the keys of `first` where it does not give them; what is not a table is left for the reader."""
-    if not isinstance(section, Mapping):
-        return section
-    return {
-        name: {**first.get(name, {}), **item} if isinstance(item, Mapping) else item for name, item in section.items()
-    }
+def _filled(section: Any, first: Mapping[str, Any]) -> Any:
+    """`section` with the keys of `first` that it does not give; the reader refuses what is not a table."""
+    return {**first, **section} if isinstance(section, Mapping) else section
 
 
 def _read(kind: type[T], data: Any, path: str, own_name: str = "") -> T:
