@@ -33,22 +33,22 @@ _FROM = [start for start, _ in _TICKS]
 
 
 def tick(price: int) -> int:
-    """The tick that holds from `price` upwards, in 10^-8 KRW."""
+    """Returns the tick that holds from `price` upwards, in 10^-8 KRW."""
     return _TICKS[bisect_right(_FROM, price) - 1][1]
 
 
 def up(price: int) -> int:
-    """The next price of the grid above."""
+    """Returns the next price of the grid above."""
     return price + tick(price)
 
 
 def down(price: int) -> int:
-    """The next price of the grid below (never under one unit)."""
+    """Returns the next price of the grid below (never under one unit)."""
     return max(price - tick(price - 1), 1)
 
 
 def on_grid(price: int) -> int:
-    """The highest price of the grid not above `price`."""
+    """Returns the highest price of the grid not above `price`."""
     return price - price % tick(price)
 
 
@@ -66,7 +66,7 @@ class Side:
         self.total = 0
 
     def insert(self, index: int, price: int, size: int) -> None:
-        """A new level; what stands deeper than DEPTH afterwards leaves the book."""
+        """Inserts a level; a level that is then deeper than DEPTH leaves the book."""
         self.prices.insert(index, price)
         self.sizes.insert(index, size)
         self.price_text.insert(index, spelling.java_double(price))
@@ -76,19 +76,19 @@ class Side:
             self.remove(DEPTH)
 
     def remove(self, index: int) -> None:
-        """Take a level away."""
+        """Removes a level."""
         self.total -= self.sizes[index]
         for values in (self.prices, self.sizes, self.price_text, self.size_text):
             del values[index]
 
     def resize(self, index: int, size: int) -> None:
-        """Another size at a level."""
+        """Sets the size of a level."""
         self.total += size - self.sizes[index]
         self.sizes[index] = size
         self.size_text[index] = spelling.decimal8(size)
 
     def deeper(self, steps: int) -> int:
-        """A price `steps` ticks behind the deepest level."""
+        """Returns a price `steps` ticks behind the deepest level."""
         price = self.prices[-1]
         for _ in range(steps):
             price = self._outward(price)
@@ -104,7 +104,7 @@ _FRAME = (
 
 
 class Book:
-    """Both sides. Prices and sizes are integers of 10^-8."""
+    """A book holds both sides. Prices and sizes are integers of 10^-8."""
 
     __slots__ = ("asks", "bids")
 
@@ -113,14 +113,14 @@ class Book:
         self.bids = Side(down)
 
     def frame(self, code: str, timestamp: int) -> bytes:
-        """The book as a DEFAULT REALTIME frame in the wire's spelling."""
+        """Returns the book as a DEFAULT REALTIME frame in the wire's spelling."""
         asks, bids = self.asks, self.bids
         levels = zip(asks.price_text, bids.price_text, asks.size_text, bids.size_text, strict=True)
         totals = (spelling.decimal8(asks.total), spelling.decimal8(bids.total))
         return (_FRAME % (code, timestamp, *totals, *chain.from_iterable(levels))).encode()
 
     def load(self, levels: list[dict[str, str]]) -> None:
-        """Take over the levels of a published frame."""
+        """Takes over the levels of a published frame."""
         for side, name in ((self.asks, "ask"), (self.bids, "bid")):
             for level in levels:
                 price, size = spelling.units(level[f"{name}_price"]), spelling.units(level[f"{name}_size"])

@@ -1,4 +1,4 @@
-"""Candles of every unit: exact sums of the trades, no candle for a window without trades."""
+"""A candle is the exact sum of its window's trades; a window without trades has none."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Candle(msgspec.Struct, frozen=True):
 
 
 def between(history: History, code: str, start_ms: int, end_ms: int) -> Candle | None:
-    """The candle of the trades of [start_ms, end_ms), None without trades."""
+    """Returns the candle of the trades of [start_ms, end_ms), None without trades."""
     rows = history.rows(code, start_ms, end_ms)
     if rows is None:
         return None
@@ -93,7 +93,7 @@ def between(history: History, code: str, start_ms: int, end_ms: int) -> Candle |
 def newest(
     history: History, code: str, window: Window, to_ms: int, count: int, visible_ms: int = 1 << 62
 ) -> list[Candle]:
-    """At most `count` candles whose windows begin before `to_ms`, newest first, of the trades before `visible_ms`.
+    """Returns at most `count` candles that begin before `to_ms`, newest first, of the trades before `visible_ms`.
 
     The window that is still running is there as far as it got, without a mark, as on the exchange.
     """

@@ -1,4 +1,4 @@
-"""All published trades, compact and in order of (match time, sequential_id): what REST serves and candles sum up."""
+"""The history holds the published trades by (match time, sequential_id), for REST and the candles."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class History:
         self._codes: dict[str, _Columns] = {}
 
     def add(self, event: Event) -> None:
-        """Remember a trade event (once: a repeated one is the same trade).
+        """Adds a trade event (once: a repeated one is the same trade).
 
         KeyError, ValueError or ArithmeticError when a recorded trade lacks a field or holds no number in it.
         """
@@ -114,19 +114,19 @@ class History:
             columns.prune((columns.ms[-1] - REACH_MS) // DAY_MS * DAY_MS)
 
     def dump(self) -> dict[str, ColumnsDump]:
-        """Everything, to be kept in a file of this machine."""
+        """Returns all trades, to be stored in a file of this machine."""
         return {code: columns.dump() for code, columns in self._codes.items()}
 
     def load(self, dump: dict[str, ColumnsDump]) -> None:
-        """Take over what `dump` gave. ValueError when it is not whole."""
+        """Takes over what `dump` returned. ValueError when it is not whole."""
         self._codes = {code: _Columns.load(columns) for code, columns in dump.items()}
 
     def first_close(self, code: str) -> int:
-        """The previous close (10^-8) at the code's first trade."""
+        """Returns the previous close (10^-8) at the code's first trade."""
         return self._codes[code].first_close
 
     def trades(self, code: str, from_ms: int = 0, to_ms: int = 1 << 62) -> Iterator[Trade]:
-        """Trades with `from_ms` <= trade_timestamp < `to_ms`, oldest first."""
+        """Returns trades with `from_ms` <= trade_timestamp < `to_ms`, oldest first."""
         columns = self._codes.get(code)
         if columns is None:
             return
@@ -134,7 +134,7 @@ class History:
             yield _trade(columns, index)
 
     def rows(self, code: str, from_ms: int, to_ms: int) -> Rows | None:
-        """Trades with `from_ms` <= trade_timestamp < `to_ms`, None if there are none."""
+        """Returns trades with `from_ms` <= trade_timestamp < `to_ms`, None if there are none."""
         columns = self._codes.get(code)
         if columns is None:
             return None
@@ -144,7 +144,7 @@ class History:
         return Rows(columns.price[first:end], columns.volume[first:end], columns.ms[end - 1], columns.close[end - 1])
 
     def last_price(self, code: str, before_ms: int = 1 << 62) -> int | None:
-        """Price (10^-8) of the newest trade before `before_ms`, None if there is none."""
+        """Returns the price (10^-8) of the newest trade before `before_ms`, None if there is none."""
         columns = self._codes.get(code)
         index = bisect_left(columns.ms, before_ms) if columns else 0
         return columns.price[index - 1] if columns and index else None
@@ -152,7 +152,7 @@ class History:
     def newest(
         self, code: str, from_ms: int, to_ms: int, cursor: int | None, count: int
     ) -> Iterator[tuple[Trade, int]]:
-        """At most `count` trades of [from_ms, to_ms), newest first, each with its previous close.
+        """Returns at most `count` trades of [from_ms, to_ms), newest first, each with its previous close.
 
         With `cursor` only trades whose sequential_id is smaller.
         """
@@ -166,13 +166,13 @@ class History:
             yield _trade(columns, row), columns.close[row]
 
     def has(self, code: str, sequential_id: int) -> bool:
-        """Whether the code has a trade of this sequential_id."""
+        """Returns whether the code has a trade of this sequential_id."""
         columns = self._codes.get(code)
         index = bisect_left(columns.ids, sequential_id) if columns else 0
         return columns is not None and index < len(columns.ids) and columns.ids[index] == sequential_id
 
     def newest_before(self, code: str, ms: int) -> int | None:
-        """Time of the newest trade before `ms`, None if there is none."""
+        """Returns the time of the newest trade before `ms`, None if there is none."""
         columns = self._codes.get(code)
         index = bisect_left(columns.ms, ms) if columns else 0
         return columns.ms[index - 1] if columns and index else None

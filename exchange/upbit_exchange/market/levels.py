@@ -1,4 +1,4 @@
-"""Order books gathered at coarser prices: which levels a market has, and its book at one of them. Units of 10^-8."""
+"""A level gathers an order book at coarser prices; each market has its own levels. Units of 10^-8."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _USDT_COARSEST = UNIT // 100
 
 
 def units(level: float) -> int:
-    """A level of a request in 10^-8; -1, which no market has, for what cannot be one."""
+    """Returns a request's level in 10^-8; -1, which no market has, for an invalid one."""
     try:
         return spelling.units(str(level))
     except (ValueError, ArithmeticError):
@@ -20,7 +20,7 @@ def units(level: float) -> int:
 
 
 def tick_size(code: str, price: int) -> int:
-    """The market's tick at `price`, in its quote currency."""
+    """Returns the market's tick at `price`, in its quote currency."""
     quote = code.partition("-")[0]
     if quote == "KRW":
         return tick(price)
@@ -31,7 +31,10 @@ def tick_size(code: str, price: int) -> int:
 
 
 def supported(code: str, price: int) -> list[int]:
-    """0 = not gathered; KRW markets also have tick x 10, x 100, ... up to the price (what Upbit states for KRW-BTC)."""
+    """Returns the market's levels: 0 = not gathered; KRW markets also have tick x 10, x 100, ... up to the price.
+
+    Upbit states them so for KRW-BTC.
+    """
     found = [0]
     level = 10 * tick_size(code, price)
     while code.startswith("KRW-") and level <= price:
@@ -50,7 +53,7 @@ def _gathered(orders: Iterable[tuple[int, int]], level: int, round_up: bool) -> 
 
 
 def gathered(values: Mapping[str, str], level: int) -> dict[str, str]:
-    """The fields of a DEFAULT book, asks rounded up and bids down to `level`; the shorter side is padded with zeros.
+    """Returns the fields of a DEFAULT book, asks rounded up and bids down to `level`; the shorter side ends in zeros.
 
     KeyError, ValueError or ArithmeticError when a recorded book lacks a field or holds no number in it.
     """
@@ -78,7 +81,7 @@ def gathered(values: Mapping[str, str], level: int) -> dict[str, str]:
 
 
 def book(frame: bytes, level: int) -> bytes:
-    """A DEFAULT book's frame gathered at `level` (0 = as it is; so too a recorded book without numbers)."""
+    """Returns a DEFAULT book's frame gathered at `level` (0 = as it is; so too a recorded book without numbers)."""
     if not level:
         return frame
     try:

@@ -1,4 +1,4 @@
-"""The markets of the local exchange: KRW codes in order of turnover, with names and a price to start from.
+"""The local exchange lists KRW codes in order of turnover, with names and a price to start from.
 
 Prices are orders of magnitude of 2026, in KRW; the market walks away from them by its seed.
 """
@@ -31,12 +31,12 @@ class Market(msgspec.Struct, frozen=True):
 
 
 def named(market: Market) -> dict[str, Any]:
-    """A market as `/v1/market/all` lists it."""
+    """Returns a market as `/v1/market/all` lists it."""
     return {"market": market.code, "korean_name": market.korean_name, "english_name": market.english_name}
 
 
 def market_event(code: str) -> dict[str, Any]:
-    """`market_event` of a market: one in 8 is under warning, one in 16 under each caution, always the same ones."""
+    """Returns a market's `market_event`: one in 8 is under warning, one in 16 under each caution, always the same."""
     draw = crc32(code.encode())
     cautions = {name: (draw >> 4 * place) % 16 == 0 for place, name in enumerate(CAUTIONS, start=1)}
     return {"warning": draw % 8 == 0, "caution": cautions}
@@ -140,7 +140,7 @@ def _price_units(price: str) -> int:
 
 
 def markets(count: int) -> list[Market]:
-    """The first `count` markets; beyond the real-looking ones numbered symbols follow."""
+    """Returns the first `count` markets; beyond the real-looking ones numbered symbols follow."""
     listed = _named()
     listed += [Market(f"KRW-{symbol}", symbol, symbol.title()) for symbol in _SYMBOLS.split()]
     listed += [Market(f"KRW-LC{n:04d}", f"로컬{n}", f"Local {n}") for n in range(len(listed), count)]
@@ -148,6 +148,6 @@ def markets(count: int) -> list[Market]:
 
 
 def further(code: str) -> Market:
-    """A market that is listed at run time."""
+    """Returns a market that is listed at run time."""
     symbol = code.partition("-")[2]
     return Market(code, symbol, symbol.title())

@@ -1,4 +1,4 @@
-"""A believable market: events in exchange time, drawn from a seed. No clock, no socket, no file.
+"""The local market draws believable events in exchange time from a seed. No clock, no socket, no file.
 
 Hot and quiet codes by a Zipf-like weight, prices that walk on the KRW tick grid because orders at the best levels are
 cancelled, improved and consumed, books of 30 levels, trades at the book's best price. The sequence of events depends
@@ -68,15 +68,15 @@ class LocalMarket:
     # --- beginning -------------------------------------------------------------------------------------------------
 
     def begin(self, ms: int) -> None:
-        """Events follow from `ms` on. The first ones come late enough for their match to lie after it."""
+        """The market's events follow from `ms` on. The first ones come late enough for their match to lie after it."""
         self._next = ms + PUBLISH_DELAY_MS[1] + 1 + self._random.expovariate(self._rate)
 
     def initial(self) -> list[Event]:
-        """The state every code has before its first event: last trade, ticker, book, all stamped before the start."""
+        """Returns every code's state before its first event: last trade, ticker, book, stamped before the start."""
         return [event for code in self._codes for event in _first_shown(code)]
 
     def restore(self, last: Published, history: History, published: int) -> None:
-        """Go on from what was published before: the `last` event of each stream and code and all trades.
+        """Goes on from what was published before: the `last` event of each stream and code and all trades.
 
         The draws that follow depend on the seed and on how much was published.
         """
@@ -89,7 +89,7 @@ class LocalMarket:
     # --- listing while it runs -------------------------------------------------------------------------------------
 
     def list_market(self, market: Market, now: int, last: Published, history: History) -> list[Event]:
-        """A further market, much traded from `now` (ms) on; what it shows before its first event.
+        """Lists a further market, much traded from `now` (ms) on; returns its state before its first event.
 
         One that was listed before goes on from its `last` events and trades, and shows nothing new.
         """
@@ -104,7 +104,7 @@ class LocalMarket:
         return _first_shown(code)
 
     def delist_market(self, name: str) -> None:
-        """Nothing more of this market."""
+        """The market publishes nothing more of this code."""
         index = [market.code for market in self.markets].index(name)
         del self.markets[index], self._codes[index], self._shares[index]
         self._weights = list(accumulate(self._shares))
@@ -128,7 +128,7 @@ class LocalMarket:
     # --- going on --------------------------------------------------------------------------------------------------
 
     def take(self, until_ms: int, limit: int) -> list[Event]:
-        """The events due up to `until_ms`, at most `limit`, in order of publication."""
+        """Returns the events due up to `until_ms`, at most `limit`, in order of publication."""
         events: list[Event] = []
         while self._next <= until_ms and len(events) < limit:
             now = int(self._next)
@@ -146,7 +146,7 @@ class LocalMarket:
         return events
 
     def further(self, now: int, count: int, name: str | None = None, same_ms: bool = False) -> list[Event]:
-        """So many further trades at `now`, of one code if it is named; `same_ms`: of one code inside a millisecond."""
+        """Returns further trades at `now`, of `code` if it is given; `same_ms`: of one code in a millisecond."""
         code = self._named(name)
         if code is None:
             return []
@@ -157,7 +157,7 @@ class LocalMarket:
         return events
 
     def twins(self, now: int, name: str | None = None) -> list[Event]:
-        """Two trades of two codes with the same sequential_id, as the wire has them; none with a single code."""
+        """Returns two trades of two codes with the same sequential_id, as on the wire; none with a single code."""
         code = self._named(name)
         if code is None or len(self._codes) < 2:
             return []
