@@ -121,7 +121,7 @@ def sections(found: Document) -> dict[str, Section]:
 
 def _table(title: str, section: Section) -> Table:
     table = Table(title=title.replace("_", " "), title_justify="left")
-    for name in section[0] if section else ("nothing yet",):
+    for name in section[0] if section else ("none",):
         table.add_column(name.replace("_", " "))
     for row in section:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
