@@ -16,7 +16,7 @@ from local.home.exclusive import exclusive
 from local.home.places import Places
 from local.home.ports import Ports
 from local.parts import postgres
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from local.processes import orphans
 from local.processes.supervisor import Supervisor
 

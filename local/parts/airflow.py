@@ -16,7 +16,7 @@ from local.home.environment import for_parts
 from local.home.places import Places
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from local.parts.part import Part
 
 USER = "admin"

@@ -6,7 +6,7 @@ from typing import Any
 
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from local.parts.part import Part
 
 # At 300 frames/s the ledger grows by 57 GB a day. Tests that compare the lake with all of it keep all (0).

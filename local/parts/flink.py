@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import Template
-from typing import Any
-
-import requests
 
 from local.contract import read_parallelism
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
+from local.parts.http import get_json
 from local.parts.part import Part
 
 TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
@@ -123,12 +121,3 @@ def logins(setting: Setting) -> dict[Path, str]:
     }
     templates = {name: Template((setting.places.repository / "flink" / name).read_text()) for name in (JAAS, PGPASS)}
     return {login_file(setting, name): template.substitute(values) for name, template in templates.items()}
-
-
-def get_json(url: str) -> dict[str, Any] | None:
-    """The JSON object at `url`, None when it does not answer with one."""
-    try:
-        answer = requests.get(url, timeout=3)
-        return dict(answer.json()) if answer.ok else None
-    except (requests.RequestException, ValueError, TypeError):
-        return None

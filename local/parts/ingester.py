@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import requests
-
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
 from local.home.source import LIVE_REST, LIVE_WEBSOCKET
+from local.parts.http import answers
 from local.parts.part import Part
 
 
@@ -33,15 +32,8 @@ def part(setting: Setting) -> Part:
         code=(sources,),
         ports=("ingester",),
         needs=("exchange",) if local else (),
-        ready=lambda: _alive(ports.url("ingester")),
+        ready=lambda: answers(f"{ports.url('ingester')}/livez"),
         # Within a minute it is the turn of `supervise_ingester`, which also raises the alarm.
         start_retries=10,
         stop_s=30,
     )
-
-
-def _alive(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/livez", timeout=2).ok
-    except requests.RequestException:
-        return False

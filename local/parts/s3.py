@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import requests
-
 from local.contract import read_buckets
 from local.home.ports import LOOPBACK
 from local.home.setting import Setting
+from local.parts.http import answers
 from local.parts.part import Part
 
 
@@ -57,16 +56,9 @@ def part(setting: Setting) -> Part:
         ports=("s3", "s3_master", "s3_volume", "s3_filer"),
         software=("local",),
         prepare=prepare,
-        ready=lambda: _healthy(ports.url("s3")),
+        ready=lambda: answers(f"{ports.url('s3')}/healthz"),
         stop_s=45,
     )
-
-
-def _healthy(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/healthz", timeout=2).ok
-    except requests.RequestException:
-        return False
 
 
 def _identities(setting: Setting) -> str:

@@ -11,7 +11,7 @@ from local.commands.airflow_api import AirflowApi
 from local.commands.query import rows
 from local.home.setting import Setting
 from local.parts.exchange import exchange_status
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from tests.harness import recorded_gaps, truth
 from tests.harness.home import Home
 from tests.harness.waiting import until

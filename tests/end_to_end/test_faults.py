@@ -11,7 +11,7 @@ import requests
 
 from local.home.setting import Setting
 from local.parts.exchange import exchange_status
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from local.processes.supervisor import Supervisor
 from tests.end_to_end.conftest import (
     HEAL_S,

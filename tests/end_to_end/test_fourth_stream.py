@@ -22,7 +22,7 @@ from local.commands.airflow_api import AirflowApi
 from local.home.places import REPOSITORY
 from local.home.setting import Setting
 from local.parts.exchange import exchange_status
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from tests.end_to_end.conftest import PORT_OFFSET, WHOLE_LEDGER, run_dag
 from tests.harness import truth
 from tests.harness.home import Home

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from local.commands.airflow_api import AirflowApi
 from local.home.setting import Setting
-from local.parts.flink import get_json
+from local.parts.http import get_json
 from tests.end_to_end.conftest import (
     CATCH_UP_S,
     GRACE_MS,
