@@ -12,6 +12,7 @@ import pytest
 from tests.contract.pair import BOTH, TWIN
 from tests.harness.home import Home
 from tests.harness.waiting import until
+from tests.integration.control_plane import s3_client
 from tests.twins.flink import GatewayTwin, JobManagerTwin
 from upbit_lake.contract.reader import load_contract
 from upbit_lake.contract.settings import Settings
@@ -24,6 +25,8 @@ from upbit_lake.engines.flink.jobmanager import (
     JobSummary,
 )
 from upbit_lake.engines.flink.session import STREAMING
+from upbit_lake.engines.s3 import S3Store
+from upbit_lake.reconcile.buckets import reconcile_buckets
 
 UNKNOWN = "0" * 32
 NOWHERE = "http://127.0.0.1:9"
@@ -69,6 +72,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     home: Home = request.getfixturevalue("engines")
     settings = Settings.from_environment(home.task_environment)
     flink, gateway = FlinkRest(settings.flink_rest_url), FlinkGateway(settings.flink_gateway_url)
+    reconcile_buckets(S3Store(s3_client(settings)), load_contract().buckets)
     started: list[str] = []
 
     def start(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.contract.pair import BOTH, TWIN
 from tests.harness.home import Home
 from tests.harness.waiting import until
+from tests.integration.access import grant
 from tests.integration.control_plane import copied_contract, engines_of
 from tests.twins.engines import twin_engines
 from tests.twins.kafka import KafkaTwin
@@ -58,6 +59,7 @@ class Scene:
     dead_letters: DeadLetters
     means: Means
     topic: Topic
+    grant: Callable[[Set[Right]], None]
 
     def read(self, *ranges: Range) -> list[KafkaRecord]:
         with self.records() as reader:
@@ -112,7 +114,8 @@ def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             engines.kafka.create_topic(dead)
             engines.kafka.wait_for_leaders({dead.name: dead.partitions})
             root, read, means = ConfluentAdmin(home.kafka_admin), engines.records, RealMeans(home)
-            seen = Scene(contract, engines.kafka, root, engines.offsets, read, engines.dead_letters, means, dead)
+            letters, granting = engines.dead_letters, partial(grant, home)
+            seen = Scene(contract, engines.kafka, root, engines.offsets, read, letters, means, dead, granting)
             made.append(seen)
         return made[0]
 
@@ -128,7 +131,7 @@ def scene(request: pytest.FixtureRequest, numbers: Callable[[], int]) -> Scene:
         contract = engines.contract
         dead = contract.topics[contract.dead_letter.topic]
         kafka.create_topic(dead)
-        made = Scene(contract, kafka, kafka, kafka, engines.records, engines.dead_letters, kafka, dead)
+        made = Scene(contract, kafka, kafka, kafka, engines.records, engines.dead_letters, kafka, dead, kafka.grant)
     else:
         made = request.getfixturevalue("real")()
     stream = next(iter(made.contract.streams.values()))
@@ -137,12 +140,8 @@ def scene(request: pytest.FixtureRequest, numbers: Callable[[], int]) -> Scene:
     # The rights of the contract are granted by the names of its topics, and this one is no topic of the contract.
     made.root.create_topic(topic)
     made.root.wait_for_leaders({topic.name: 2})
-    allowed = [
-        Right("User:airflow", operation, "topic", topic.name)
-        for operation in ("read", "alter", "alter_configs", "describe_configs", "create")
-    ]
-    made.root.grant(allowed)
-    until("the right is known", lambda: topic.name in made.admin.topics([topic.name]), PATIENCE_S, 0.2)
+    operations = ("read", "alter", "alter_configs", "describe_configs", "create")
+    made.grant({Right("User:airflow", operation, "topic", topic.name) for operation in operations})
     return replace(made, topic=topic)
 
 
