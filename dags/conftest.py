@@ -232,6 +232,7 @@ def _check_task(dag_id: str, task: Any) -> None:
         raise DagPolicyError(f"{where}: trigger_rule {task.trigger_rule}; see ALL_DONE")
     if where in ALL_DONE and any(before.downstream_task_ids == {task.task_id} for before in task.upstream_list):
         raise DagPolicyError(f"{where}: would hide that a task before it failed")
+    # Whoever holds a lease must be dead before it ends, or two would change the same jobs.
     leased = dag_id.startswith(("supervise_", "bootstrap_")) and where != "bootstrap_pipeline.first_rows"
     if leased and task.execution_timeout.total_seconds() >= LEASE_S:
         raise DagPolicyError(

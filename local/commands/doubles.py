@@ -51,6 +51,7 @@ def findings(path: Path, text: str) -> Iterator[Finding]:
             yield Finding(path, node.lineno, "nothing is cast to a type: take the twin of tests/twins")
         if any(isinstance(item, ast.Starred) and _has_none(item) for item in node.args):
             yield Finding(path, node.lineno, "None stands for several arguments: take the twins of tests/twins")
+    # A comment is not in the syntax tree: it is looked for line by line.
     for number, line in enumerate(text.splitlines(), 1):
         if IGNORED_NONE.search(line):
             yield Finding(path, number, "None is passed against the parameter's type: take the twin of tests/twins")

@@ -141,6 +141,7 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 
 def _check_references(contract: Contract) -> None:
+    # A name that leads nowhere would be met by a DAG hours later: each is followed here, the first wrong one is said.
     owners: list[tuple[str, Stream | DeadLetter]] = [
         (f"streams.{name}", item) for name, item in contract.streams.items()
     ]
@@ -165,6 +166,7 @@ def _check_references(contract: Contract) -> None:
 
 
 def _check_tables(contract: Contract) -> None:
+    # A table without a stream or a rule that computes it would never be closed nor verified.
     stored = {stream.table for stream in contract.streams.values()} | {contract.dead_letter.table}
     for name in contract.tables:
         if not (contract.root / "sql" / "tables" / f"{name}.sql").is_file():

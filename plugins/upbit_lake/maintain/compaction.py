@@ -85,6 +85,7 @@ def close_hours(engines: Engines, closing: Closing, now: datetime, compaction: C
     """
     if not closing:
         return []
+    # Compared at the end: a job that restarted meanwhile may have written beside the compaction.
     before = streaming_jobs(engines.flink, job_names(engines))
     lines, broken, failed = list[str](), list[str](), list[str]()
     with lake_session(engines.gateway, engines.contract, engines.settings, "close hours", BATCH) as session:
@@ -98,6 +99,7 @@ def close_hours(engines: Engines, closing: Closing, now: datetime, compaction: C
                 lines.append(str(reason))
                 break
             except (GatewayError, LakeQueryError) as error:
+                # The other tables keep their turn; the run fails at its end and names this one.
                 failed.append(f"{table} {_span(hours)}: {error}")
                 log.error("%s", failed[-1])
                 continue
@@ -107,6 +109,7 @@ def close_hours(engines: Engines, closing: Closing, now: datetime, compaction: C
     moved = disturbed(before, streaming_jobs(engines.flink, job_names(engines)))
     if moved:
         broken.append(f"streaming jobs were restarted while hours were closed: {', '.join(moved)}")
+    # A broken promise is said before a failed engine: it must not be tried again, which would hide it.
     if broken:
         raise CompactionError("; ".join([*broken, *failed]))
     if failed:

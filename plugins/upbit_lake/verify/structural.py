@@ -61,6 +61,7 @@ def _problems(evidence: Evidence) -> list[str]:
         problems.append(_sample("keys with a time of another hour", evidence.wrong_hour))
     if evidence.other_hours:
         problems.append(_sample("keys that stand in another hour too", evidence.other_hours))
+    # While the source changes, its computed table is behind by right: the next closing brings it up.
     if evidence.differing and not evidence.source_changed:
         problems.append(_sample(f"rows that differ from {evidence.source}", evidence.differing))
     return problems

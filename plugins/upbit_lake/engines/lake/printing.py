@@ -20,6 +20,7 @@ def plain(value: Any) -> Any:
     """A value as JSON can hold it: decimals as text (exact), times as ISO 8601 in UTC, bytes as text or hex."""
     if isinstance(value, Decimal):
         return format(value, "f")
+    # Before `date`, which a datetime is too.
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     if isinstance(value, (date, time)):
