@@ -124,6 +124,8 @@ def test_a_database_of_8afb9c2_keeps_every_row_and_a_second_upgrade_is_none(
     after = rows_of(url)
     assert [row["version"] for row in after.pop("schema_version")] == list(range(1, NEWEST + 1))
     assert after["verdict"] == [{**row, "market": ""} for row in before["verdict"]]
+    later = after.keys() - before.keys()
+    assert not any(after.pop(table) for table in later), "a table that came later begins empty"
     assert {**after, "verdict": 0} == {**before, "verdict": 0}
 
     once = rows_of(url)
