@@ -114,17 +114,22 @@ def test_a_job_stops_with_a_savepoint_below_the_folder(scene: Scene) -> None:
     assert scene.job(jid).state == "FINISHED"
 
 
-def test_a_job_that_is_unknown_or_has_ended_is_an_error(scene: Scene) -> None:
+def test_a_job_that_is_unknown_is_an_error(scene: Scene) -> None:
     asked: list[Callable[[str], object]] = [scene.flink.checkpoints, scene.flink.last_failure, scene.flink.cancel]
     for ask in asked:
         with pytest.raises(FlinkRestError) as error:
             ask(UNKNOWN)
         assert not isinstance(error.value, FlinkUnreachableError)
         assert "\n" not in str(error.value)
+
+
+def test_a_job_that_has_ended_stays_as_it_ended(scene: Scene) -> None:
     jid = scene.start("contract ends")
     scene.flink.cancel(jid)
+    scene.flink.cancel(jid)
     with pytest.raises(FlinkRestError):
-        scene.flink.cancel(jid)
+        scene.flink.stop_with_savepoint(jid, SAVEPOINTS)
+    assert scene.job(jid).state == "CANCELED"
 
 
 def test_a_jobmanager_that_is_away_says_so(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -22,7 +22,7 @@ from tests.twins.kafka import KafkaTwin
 from upbit_lake.contract.model import Contract, Topic
 from upbit_lake.engines.kafka.admin import ConfluentAdmin, KafkaAdmin, Right, TopicError, topic_ids
 from upbit_lake.engines.kafka.dead_letters import DeadLetters
-from upbit_lake.engines.kafka.offsets import KafkaAnswerError, OffsetReader, group_of
+from upbit_lake.engines.kafka.offsets import KafkaAnswerError, OffsetReader, TopicOffsets, group_of
 from upbit_lake.engines.kafka.records import KafkaRecord, Range, RecordReader
 
 NAME = "kct"
@@ -45,6 +45,19 @@ class Means(Protocol):
     def commit(self, topic: str, group: str, partition: int, offset: int) -> None: ...
 
     def delete_records(self, topic: str, partition: int, before: int) -> None: ...
+
+
+def when_the_group_is_known(read: Callable[[], TopicOffsets]) -> TopicOffsets:
+    """A group's coordinator loads for a moment before it answers the first time: worth a retry, as the error says."""
+
+    def answer() -> TopicOffsets | None:
+        with suppress(KafkaAnswerError):
+            return read()
+        return None
+
+    found = until("the group's coordinator answers", answer, PATIENCE_S, 0.2)
+    assert found is not None
+    return found
 
 
 @dataclass
@@ -209,7 +222,7 @@ def test_rights_are_granted_and_taken_back_one_by_one(scene: Scene) -> None:
 
 
 def test_an_empty_topic_has_offsets_and_nothing_committed(scene: Scene) -> None:
-    found = scene.offsets.read(scene.topic.name, GROUP)
+    found = when_the_group_is_known(lambda: scene.offsets.read(scene.topic.name, GROUP))
     assert found.topic_id == topic_ids(scene.admin, [scene.topic.name])[scene.topic.name]
     assert {number: (p.first, p.end, p.committed, p.newest_ms) for number, p in found.partitions.items()} == {
         0: (0, 0, None, None),
@@ -228,7 +241,8 @@ def test_offsets_follow_what_is_written_committed_and_deleted(scene: Scene) -> N
         scene.means.write(name, b"%d" % number)
     scene.means.commit(name, GROUP, 0, 2)
     scene.means.delete_records(name, 0, 1)
-    first, second = (scene.offsets.read(name, GROUP).partitions[number] for number in (0, 1))
+    found = when_the_group_is_known(lambda: scene.offsets.read(name, GROUP)).partitions
+    first, second = found[0], found[1]
     assert (first.first, first.end, first.committed, first.consumed) == (1, 4, 2, False)
     assert first.newest_ms is not None
     assert (second.end, second.committed, second.consumed) == (0, None, True)

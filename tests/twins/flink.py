@@ -57,7 +57,9 @@ class JobManagerTwin:
 
     def cancel(self, jid: str, timeout_s: float = CANCEL_TIMEOUT_S) -> None:  # noqa: ARG002 (it is at once)
         self._answer("cancel")
-        self._end(jid, "CANCELED")
+        # Flink takes the cancellation of a job that has ended, and nothing happens.
+        if not self._job(jid).final:
+            self._end(jid, "CANCELED")
 
     def stop_with_savepoint(self, jid: str, directory: str, timeout_s: float = SAVEPOINT_TIMEOUT_S) -> str:  # noqa: ARG002
         self._answer("stop_with_savepoint")
