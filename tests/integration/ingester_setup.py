@@ -276,7 +276,9 @@ def wait_for_every_trade(setup: Setup) -> Kept:
         if not found[-1].values.keys() & published.keys():  # the topic was recreated
             return False
         wanted = after_the_start(published, found[-1])
-        assert len(wanted) > 100, "too few trades to prove anything"
+        if len(wanted) <= 100:  # too few to prove anything, the ingester came late: what follows counts too
+            published.update(setup.published("trade"))
+            return False
         return not wanted - found[-1].values.keys()
 
     until("every published trade in Kafka", complete, 120, every_s=3)
