@@ -83,9 +83,16 @@ def wait_until_fresh(setting: Setting) -> None:
 
 
 def run_dag(api: AirflowApi, dag: str) -> str:
-    """Triggers a DAG, waits for its success and returns the run's id."""
+    """Triggers a DAG, waits for its success and returns the run's id; a failure shows how its tasks' logs end."""
     run_id = api.trigger(dag)
-    assert api.follow(dag, run_id, DAG_S, lambda task, state: print(f"  {dag}: {task} {state}")) == "success"
+    state = api.follow(dag, run_id, DAG_S, lambda task, state: print(f"  {dag}: {task} {state}"))
+    if state != "success":
+        ends = {
+            str(task["task_id"]): api.log(dag, run_id, str(task["task_id"]), int(task["try_number"]))[-5:]
+            for task in api.tasks(dag, run_id)
+            if task["state"] not in ("success", "upstream_failed", None)
+        }
+        raise AssertionError(f"{dag} ended {state}: {ends}")
     return run_id
 
 
