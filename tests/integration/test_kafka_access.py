@@ -167,7 +167,8 @@ def test_the_control_planes_own_reading_and_writing_works(kafka: Home, contract:
         ranges = reader.ranges("upbit-dead-letter")
         wanted = [Range(partition, kept.low, kept.high) for partition, kept in ranges.items() if kept.high > kept.low]
         assert b"{" in [found.value for found in reader.read("upbit-dead-letter", wanted)]
-    offsets = ConfluentOffsets(AdminClient(login(kafka, "airflow"))).read("upbit-trade", group_of("trade"))
+    client = AdminClient(login(kafka, "airflow"))
+    offsets = ConfluentOffsets(client, settings.kafka).read("upbit-trade", group_of("trade"))
     assert offsets.partitions.keys() == {0, 1, 2}
 
 

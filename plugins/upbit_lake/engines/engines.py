@@ -57,7 +57,7 @@ def connect(contract: Contract, settings: Settings, kafka_client: Any, s3_client
         gateway=FlinkGateway(settings.flink_gateway_url),
         flink=FlinkRest(settings.flink_rest_url),
         kafka=ConfluentAdmin(kafka_client),
-        offsets=ConfluentOffsets(kafka_client),
+        offsets=ConfluentOffsets(kafka_client, settings.kafka),
         records=lambda: TopicReader(settings.kafka),
         dead_letters=DeadLetterTopic(settings.kafka, contract.topics[contract.dead_letter.topic]),
         lake=ProcessReader.connect(contract, settings),

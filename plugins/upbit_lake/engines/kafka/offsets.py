@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     IsolationLevel,
     KafkaException,
     TopicCollection,
@@ -62,10 +62,15 @@ class OffsetReader(Protocol):
 
 
 class ConfluentOffsets:
-    """The offsets through confluent_kafka's AdminClient."""
+    """The offsets through confluent_kafka: an AdminClient for the topic, a consumer of the group for what it committed.
 
-    def __init__(self, client: AdminClient) -> None:
+    `timeout_s` bounds the group's answer.
+    """
+
+    def __init__(self, client: AdminClient, login: KafkaLogin, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
         self._client = client
+        self._login = login
+        self._timeout_s = timeout_s
 
     def read(self, topic: str, group: str) -> TopicOffsets:
         """Kafka returns the offsets of `topic` and those that `group` has committed; raises KafkaAnswerError."""
@@ -78,7 +83,7 @@ class ConfluentOffsets:
                 _offsets(client, topic, numbers, spec)
                 for spec in (_SPEC.earliest(), _SPEC.latest(), _SPEC.max_timestamp())
             )
-            committed = _committed(client, topic, numbers, group)
+            committed = self._committed(topic, numbers, group)
         except KafkaException as error:
             raise KafkaAnswerError(f"topic {topic}: {error.args[0].str()}") from None
         partitions = {
@@ -91,6 +96,19 @@ class ConfluentOffsets:
             for number in numbers
         }
         return TopicOffsets(topic, str(description.topic_id), partitions)
+
+    def _committed(self, topic: str, numbers: Iterable[int], group: str) -> dict[int, int]:
+        # Not AdminClient.list_consumer_group_offsets: it ends the process with SIGSEGV when the group's coordinator has
+        # just moved or still loads (librdkafka issue 5040; here by killing one broker after the other).
+        consumer = Consumer({**self._login.client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
+        try:
+            places = consumer.committed([TopicPartition(topic, number) for number in numbers], self._timeout_s)
+        finally:
+            consumer.close()
+        for place in places:
+            if place.error is not None:
+                raise KafkaException(place.error)
+        return {place.partition: place.offset for place in places if place.offset >= 0}
 
 
 def group_of(source: str) -> str:
@@ -116,7 +134,7 @@ def read_cluster(login: KafkaLogin, groups: Mapping[str, str], timeout_s: float)
         found = client.list_topics(timeout=timeout_s)
     except KafkaException as error:
         raise KafkaAnswerError(f"Kafka at {login.bootstrap_servers}: {error.args[0].str()}") from None
-    offsets = ConfluentOffsets(client)
+    offsets = ConfluentOffsets(client, login, timeout_s)
     topics = {topic: offsets.read(topic, group) for topic, group in groups.items() if topic in found.topics}
     return ClusterOffsets(len(found.brokers), topics)
 
@@ -138,9 +156,3 @@ def _offsets(client: AdminClient, topic: str, numbers: Iterable[int], spec: Any)
     )
     results = {place.partition: future.result() for place, future in answers.items()}
     return {number: (result.offset, result.timestamp) for number, result in results.items()}
-
-
-def _committed(client: AdminClient, topic: str, numbers: Iterable[int], group: str) -> dict[int, int]:
-    request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in numbers])
-    answer = client.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)[group].result()
-    return {place.partition: place.offset for place in answer.topic_partitions or [] if place.offset >= 0}
